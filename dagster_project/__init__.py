@@ -1,0 +1,1 @@
+"""Segment Reconciliation Suite: the Dagster code location and the `recon` command."""

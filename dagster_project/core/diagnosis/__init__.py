@@ -1,0 +1,150 @@
+"""Why the numbers differ: rules in the order of causes, each silent about what an earlier one explains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from dagster_project.core.diagnosis.deliveries import delivery_stopped, export_incomplete, unmatched
+from dagster_project.core.diagnosis.evidence import Evidence, Rows, days_of, positions
+from dagster_project.core.diagnosis.finding import (
+    Claims,
+    Finding,
+    Key,
+    covers,
+    jsonable,
+    merged,
+    no_links,
+)
+from dagster_project.core.diagnosis.identifiers import identifier_format
+from dagster_project.core.diagnosis.losses import delivery_loss, duplicate_delivery, unexplained
+from dagster_project.core.diagnosis.names import name_mismatch, unplanned_event
+from dagster_project.core.diagnosis.properties import property_violation
+from dagster_project.core.diagnosis.renames import event_renamed
+from dagster_project.core.diagnosis.tolerance import tolerances
+from dagster_project.core.diagnosis.volumes import event_stopped, source_stopped
+from dagster_project.core.wording import brief
+
+__all__ = ["Diagnosis", "Evidence", "Finding", "diagnose", "tolerances"]
+
+Rule = Callable[[Evidence, Claims], list[Finding]]
+
+# Causes before their effects.
+RULES: Sequence[Rule] = (
+    source_stopped,
+    event_renamed,
+    event_stopped,
+    unplanned_event,
+    name_mismatch,
+    export_incomplete,
+    unmatched,
+    delivery_stopped,
+    delivery_loss,
+    duplicate_delivery,
+    identifier_format,
+    property_violation,
+    unexplained,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """All findings of one run, causes first, and what could not be judged."""
+
+    findings: tuple[Finding, ...]
+    explained: tuple[Finding, ...]  # told by one of `findings`, and not on their own
+    history_from: date
+    last_day: date
+    silent_sources: frozenset[str]  # nothing new is known of these,
+    unread_destinations: frozenset[str]  # nor of these
+
+
+def diagnose(evidence: Evidence) -> Diagnosis:
+    """Each rule in turn; what one finding explains is listed under it."""
+    findings: list[Finding] = []
+    explained: list[Finding] = []
+    for rule in RULES:
+        for finding in rule(evidence, Claims(findings)):
+            same = [at for at, other in enumerate(findings) if other.key == finding.key]
+            if finding.explained_by is not None:
+                explained.append(finding)
+            elif same:
+                findings[same[0]] = merged([findings[same[0]], finding])
+            else:
+                findings.append(finding)
+    findings = [_with_explained(finding, explained) for finding in findings]
+    return Diagnosis(
+        findings=tuple(_linked(evidence, findings)),
+        explained=tuple(explained),
+        history_from=evidence.first_day,
+        last_day=evidence.last_day,
+        silent_sources=frozenset(f.source for f in findings if f.kind == "source_stopped" and f.source),
+        unread_destinations=frozenset(
+            name
+            for f in findings
+            if f.kind == "export_incomplete" and f.evidence.get("reason") in ("unreadable", "never_exported")
+            for name in f.destinations
+        ),
+    )
+
+
+def _with_explained(finding: Finding, explained: Sequence[Finding]) -> Finding:
+    also = [brief(other) for other in explained if _root(other, explained) == finding.key]
+    return replace(
+        finding,
+        explains=list(dict.fromkeys([*finding.explains, *also])),
+        evidence=jsonable(finding.evidence),
+    )
+
+
+def _root(finding: Finding, explained: Sequence[Finding]) -> Key | None:
+    """The finding that is told: what explains a finding may itself be explained."""
+    by_key = {other.key: other for other in explained}
+    root, seen = finding.explained_by, set()
+    while root in by_key and root not in seen:
+        seen.add(root)
+        root = by_key[root].explained_by
+    return root
+
+
+def _linked(evidence: Evidence, findings: Sequence[Finding]) -> list[Finding]:
+    """Each difference row goes to the first finding that accounts for it, and to no other."""
+    rows = evidence.differences
+    rows = rows[rows["event"].notna() & rows["difference"].notna() & (rows["messages"] > 0)]
+    rows = rows.drop_duplicates(["destination", "day", "event", "difference"]).reset_index(drop=True)
+    if rows.empty:
+        return list(findings)
+    days, events = days_of(rows), rows["event"].to_numpy(dtype=object)
+    differences = rows["difference"].to_numpy(dtype=object)
+    at_destination = positions(rows, "destination")
+    free = np.ones(len(rows), dtype=bool)
+    linked = []
+    for finding in findings:
+        mine: list[Rows] = []
+        for claim in finding.claims:
+            at = at_destination.get(claim.destination) if claim.destination is not None else None
+            if at is None:
+                continue
+            at = at[free[at]]
+            told = np.fromiter((each in claim.differences for each in differences[at]), bool, len(at))
+            at = at[told & covers(claim, days[at], events[at])]
+            free[at] = False
+            mine.append(at)
+        linked.append(
+            replace(finding, links=_links(rows, np.sort(np.concatenate(mine)))) if mine else finding
+        )
+    return linked
+
+
+def _links(rows: pd.DataFrame, at: Rows) -> pd.DataFrame:
+    if not len(at):
+        return no_links()
+    # Without the source: cells have none, so a link covers the rows of all sources.
+    links = rows.iloc[at][["destination", "day", "source", "event", "difference"]]
+    return links.assign(source=pd.Series([None] * len(at), index=links.index, dtype=object)).reset_index(
+        drop=True
+    )

@@ -1,0 +1,375 @@
+"""Finds what does not arrive at all: an export that is missing or cut short, and deliveries that stopped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dagster_project.core.diagnosis.evidence import (
+    Counts,
+    Days,
+    Evidence,
+    Flags,
+    as_date,
+    days_of,
+    positions,
+    spans,
+)
+from dagster_project.core.diagnosis.finding import Claims, Finding, cell_claims, merged, windows_of
+from dagster_project.core.diagnosis.tolerance import exceeds, limits
+
+LEAST_EXPECTED = 20  # messages that must be expected, over all silent days, before silence means a stop
+TAIL_EXPECTED = 10  # messages expected after the last delivered hour of a day that was cut short
+HEAD_SHARE = 0.70  # before the cut, this part of the destination's usual share must have arrived
+WIDE_SHARE = 0.60  # stopped together: this part of a destination's events makes it the destination's fault
+TOGETHER_DAYS = 1  # events that stop within a day of each other stopped together
+UNMATCHED = 0.20  # missing and unexpected of one cell are the same messages when they differ by no more
+
+
+def export_incomplete(evidence: Evidence, claims: Claims) -> list[Finding]:
+    """A destination's own record cannot be read, lacks whole days, or ends in the middle of a day."""
+    findings = []
+    for destination in evidence.destinations:
+        cells = evidence.judged[evidence.judged["destination"] == destination]
+        problem, broken = _health(evidence, destination)
+        absent, earlier, later = _absent_days(cells)
+        cut, tails = _cut_days(evidence, destination, cells)
+        hole = absent if not len(earlier) and not len(later) else absent[_between(absent, earlier, later)]
+        # Cut short and silent ever since is no lost tail: deliveries stopped in the middle of that day.
+        stopped = np.setdiff1d(absent, hole) - np.timedelta64(1, "D")
+        cut = cut[~np.isin(cut, stopped)]
+        parts: list[Finding] = []
+        if broken:
+            parts.append(_broken(evidence, destination, cells, problem, absent))
+        elif len(hole):
+            # A hole lies between delivered days. Before the first delivery there was no export yet; after
+            # the last one deliveries have stopped, which delivery_stopped tells.
+            parts.append(_whole_days(destination, cells, hole, never=not len(earlier)))
+        if len(cut):
+            parts.append(_cut(destination, cells, cut, tails))
+        if parts:
+            findings.append(merged(parts))
+    return findings
+
+
+def _health(evidence: Evidence, destination: str) -> tuple[str | None, bool]:
+    rows = evidence.export_health[evidence.export_health["destination"] == destination]
+    bad = rows[rows["status"].notna() & (rows["status"] != "ok")]
+    if bad.empty:
+        return None, False
+    return "; ".join(text for text in bad["problem"].dropna()) or None, True
+
+
+def _absent_days(cells: pd.DataFrame) -> tuple[Days, Days, Days]:
+    """Days without a delivery though some was expected, and the delivered days around them."""
+    if cells.empty:
+        none = np.array([], dtype="datetime64[D]")
+        return none, none, none
+    by_day = cells.groupby("day", sort=True).agg(exported=("exported", "max"), expected=("expected", "sum"))
+    days: Days = by_day.index.to_numpy(dtype="datetime64[D]")
+    there = by_day["exported"].to_numpy(dtype=bool)
+    expected = by_day["expected"].to_numpy()
+    absent = days[~there & (expected > 0)]
+    if not len(absent) or expected[~there].sum() < LEAST_EXPECTED:
+        absent = absent[:0]
+    present = days[there]
+    if not len(absent):
+        return absent, present, present[:0]
+    return absent, present[present < absent[-1]], present[present > absent[0]]
+
+
+def _between(absent: Days, earlier: Days, later: Days) -> Flags:
+    if not len(earlier) or not len(later):
+        return np.zeros(len(absent), dtype=bool)
+    return np.asarray((absent > earlier[0]) & (absent < later[-1]))
+
+
+def _broken(
+    evidence: Evidence, destination: str, cells: pd.DataFrame, problem: str | None, absent: Days
+) -> Finding:
+    # What is not there yet belongs to it, mature or not: an export that cannot be read is no late export.
+    every = evidence.cells[
+        (evidence.cells["destination"] == destination)
+        & ~evidence.cells["exported"]
+        & (days_of(evidence.cells) >= np.datetime64(evidence.first_day, "D"))
+        & (evidence.cells["expected"] + evidence.cells["pending"] > 0)
+    ]
+    days = np.unique(np.concatenate([absent, days_of(every)]))
+    if not len(days):
+        days = np.array([evidence.last_day], dtype="datetime64[D]")
+    hit = every[np.isin(days_of(every), days)]
+    finding = _finding(destination, cells, days, "missing")
+    return replace(
+        finding,
+        ended_on=None,
+        messages_affected=int(np.maximum(hit["missing"], hit["expected"]).sum()),
+        # A file that is not read in full also leaves parts of days behind.
+        evidence={"problem": problem, "days_without_export": _dates(days), "reason": "unreadable"},
+    )
+
+
+def _whole_days(destination: str, cells: pd.DataFrame, days: Days, *, never: bool) -> Finding:
+    finding = _finding(destination, cells, days, "missing")
+    reason = "never_exported" if never else "days_missing"
+    ended = None if never else finding.ended_on
+    return replace(finding, ended_on=ended, evidence={"days_without_export": _dates(days), "reason": reason})
+
+
+def _cut_days(evidence: Evidence, destination: str, cells: pd.DataFrame) -> tuple[Days, dict[str, Any]]:
+    """Days whose deliveries end at some hour for good, though the hours after it expected some."""
+    hours = evidence.hours[evidence.hours["destination"] == destination]
+    none = np.array([], dtype="datetime64[D]")
+    mature = np.unique(days_of(cells[cells["exported"]]))
+    hours = hours[np.isin(days_of(hours), mature) & (hours["hour"] < 24)]
+    if hours.empty:
+        return none, {}
+    expected, delivered = _by_hour(hours, "expected"), _by_hour(hours, "delivered")
+    days: Days = expected.index.to_numpy(dtype="datetime64[D]")
+    want, got = expected.to_numpy(), delivered.to_numpy()
+    # A day with one more delivery than expected is no better than full.
+    share = np.minimum(got.sum(axis=1), want.sum(axis=1)) / np.maximum(want.sum(axis=1), 1)
+    usual = float(np.median(share)) if len(share) else 0.0
+    found, tails = [], {}
+    for at in np.flatnonzero(got.sum(axis=1) > 0):
+        last = int(np.flatnonzero(got[at])[-1])
+        tail, head = int(want[at, last + 1 :].sum()), int(want[at, : last + 1].sum())
+        if tail >= TAIL_EXPECTED and head > 0 and got[at, : last + 1].sum() >= HEAD_SHARE * usual * head:
+            # The messages of the hour of the cut itself are partly lost; that hour counts as delivered.
+            found.append(days[at])
+            tails[as_date(days[at]).isoformat()] = {"last_hour": last, "expected_after": tail}
+    return np.array(found, dtype="datetime64[D]"), tails
+
+
+def _by_hour(hours: pd.DataFrame, column: str) -> pd.DataFrame:
+    table = hours.pivot_table(index="day", columns="hour", values=column, aggfunc="sum", fill_value=0)
+    return table.reindex(columns=range(24), fill_value=0).sort_index()
+
+
+def _cut(destination: str, cells: pd.DataFrame, days: Days, tails: dict[str, Any]) -> Finding:
+    finding = _finding(destination, cells, days, "missing")
+    return replace(finding, evidence={"days_cut_short": tails, "reason": "cut_short"})
+
+
+def _finding(destination: str, cells: pd.DataFrame, days: Days, column: str) -> Finding:
+    hit = cells[np.isin(days_of(cells), days)]
+    judged = np.unique(days_of(cells))
+    return Finding(
+        kind="export_incomplete",
+        severity="error",
+        destinations=(destination,),
+        started_on=as_date(days.min()),
+        ended_on=as_date(days.max()) if (judged > days.max()).any() else None,
+        messages_affected=int(hit[column].sum()),
+        windows=windows_of([destination], days),
+        claims=cell_claims(destination, None, days, {"missing"}),
+        share_explained=1.0 if int(hit[column].sum()) else None,
+    )
+
+
+def _dates(days: Days) -> list[str]:
+    return [as_date(day).isoformat() for day in np.unique(days)][:40]
+
+
+@dataclass(frozen=True, eq=False)
+class _Stop:
+    event: str | None  # None: the destination as a whole
+    days: Days
+    expected: int
+    going_on: bool
+    usual: float
+
+
+def delivery_stopped(evidence: Evidence, claims: Claims) -> list[Finding]:
+    """Nothing of an event, or nothing at all, arrives at a destination any more though it did before."""
+    cells = evidence.judged
+    free = ~claims.of_cells(cells, "missing")
+    limit = limits(evidence, "missing")
+    findings: list[Finding] = []
+    for destination, rows in positions(cells, "destination").items():
+        own = cells.iloc[rows].assign(free=free[rows], limit=limit.share[rows], floor=limit.floor[rows])
+        live = set(own.loc[own["expected"] > 0, "event"])
+        together = _whole_stops(own, several=len(live) > 1)
+        silent = _days_in(together)
+        alone = [stop for event in _silent_events(own) for stop in _event_stops(event, silent)]
+        # Most events silent from the same day on: one fault, though a few still come through.
+        for first in sorted({stop.days[0] for stop in alone}):
+            near = [stop for stop in alone if abs(int((stop.days[0] - first).astype(int))) <= TOGETHER_DAYS]
+            names = {stop.event for stop in near}
+            if len(names) > 1 and len(names) >= WIDE_SHARE * len(live):
+                together += near
+                alone = [stop for stop in alone if stop not in near]
+        if together:
+            findings.append(_stopped(destination, None, together, own))
+            alone = [stop for stop in alone if not np.isin(stop.days, findings[-1].evidence["_days"]).all()]
+        findings += [
+            _stopped(destination, event, [stop for stop in alone if stop.event == event], own)
+            for event in sorted({stop.event for stop in alone if stop.event is not None})
+        ]
+    for finding in findings:
+        finding.evidence.pop("_days")
+    return findings
+
+
+def _days_in(stops: list[_Stop]) -> Days:
+    if not stops:
+        return np.array([], dtype="datetime64[D]")
+    return np.unique(np.concatenate([stop.days for stop in stops]))
+
+
+def _whole_stops(own: pd.DataFrame, *, several: bool) -> list[_Stop]:
+    """Stretches without any delivery at all: together even the smallest events say it."""
+    table = (
+        own[own["free"]]
+        .groupby("day", sort=True, as_index=False)
+        .agg(
+            expected=("expected", "sum"),
+            delivered=("delivered", "sum"),
+            unexpected=("unexpected", "sum"),
+            exported=("exported", "max"),
+        )
+    )
+    stops = _stretches(None, table, np.ones(len(table), dtype=bool))
+    there = dict(zip(days_of(table), table["exported"], strict=True))
+    # Of the only event of a destination one can say so by name, unless there is no export at all.
+    return [stop for stop in stops if several or not any(there[day] for day in stop.days)]
+
+
+def _silent_events(own: pd.DataFrame) -> list[pd.DataFrame]:
+    """The events with a day on which something was expected and nothing came; most have none."""
+    quiet = (own["expected"].to_numpy() > 0) & (own["delivered"].to_numpy() == 0) & own["free"].to_numpy()
+    names = set(own["event"].to_numpy(dtype=object)[quiet])
+    return [rows for name, rows in own.groupby("event", sort=True) if name in names]
+
+
+def _event_stops(cells: pd.DataFrame, silent: Days) -> list[_Stop]:
+    free = cells["free"].to_numpy() & ~np.isin(days_of(cells), silent)
+    return _stretches(str(cells["event"].iloc[0]), cells, free)
+
+
+def _stretches(event: str | None, cells: pd.DataFrame, free: Flags) -> list[_Stop]:
+    """Stretches of days without a delivery, after a delivered day, on which enough was expected."""
+    expected: Counts = cells["expected"].to_numpy()
+    delivered: Counts = cells["delivered"].to_numpy()
+    unexpected: Counts = cells["unexpected"].to_numpy()
+    days = days_of(cells)
+    # Days on which as much came that matches nothing are not silent: `unmatched` tells of them.
+    spoke = (delivered > 0) | ~free | ((unexpected >= (1 - UNMATCHED) * expected) & (expected > 0))
+    runs: list[tuple[list[int], bool]] = []
+    run: list[int] = []
+    seen = False
+    for day in range(len(days)):
+        if spoke[day]:
+            runs.append((run, False))
+            seen, run = seen or bool(delivered[day] > 0), []
+        elif expected[day] > 0 and seen:  # days without expectation neither begin nor end a stretch
+            run.append(day)
+    runs.append((run, True))
+    stops = []
+    for run, going_on in runs:
+        if run and int(expected[run].sum()) >= LEAST_EXPECTED:
+            before = delivered[: run[0]]
+            usual = float(np.median(before[before > 0][-14:]))
+            stops.append(_Stop(event, days[run], int(expected[run].sum()), going_on, usual))
+    return stops
+
+
+def _edges(own: pd.DataFrame, days: Days) -> Days:
+    """The days beside a stretch on which part was lost: a stop seldom begins or ends at midnight."""
+    found = [days]
+    every = days_of(own)
+    for first, last in spans(days):
+        for beside in (first - timedelta(days=1), last + timedelta(days=1)):
+            rows = own[(every == np.datetime64(beside, "D")) & own["free"].to_numpy()]
+            missing, expected = rows["missing"].sum(), rows["expected"].sum()
+            if (
+                len(rows)
+                and exceeds(
+                    np.array([missing]),
+                    np.array([expected]),
+                    np.array([rows["limit"].max()]),
+                    np.array([rows["floor"].max()]),
+                ).any()
+            ):
+                found.append(np.array([beside], dtype="datetime64[D]"))
+    return np.unique(np.concatenate(found))
+
+
+def _stopped(destination: str, event: str | None, stops: list[_Stop], own: pd.DataFrame) -> Finding:
+    of_event = own if event is None else own[own["event"] == event]
+    silent = _days_in(stops)
+    days = _edges(of_event, silent)
+    going_on = any(stop.going_on for stop in stops)
+    hit = of_event[np.isin(days_of(of_event), days) & of_event["free"].to_numpy()]
+    missing = int(hit["missing"].sum())
+    details: dict[str, Any] = {
+        "expected": int(hit["expected"].sum()),
+        "delivered": int(hit["delivered"].sum()),
+        "usual_per_day": round(sum({stop.event: stop.usual for stop in stops}.values()), 1),
+        "silent_days": len(silent),
+        "_days": days,
+    }
+    if event is None:
+        details["events"] = sorted(set(hit.loc[hit["missing"] > 0, "event"]))[:40]
+        details["whole_export_absent"] = not bool(own[np.isin(days_of(own), silent)]["exported"].any())
+    return Finding(
+        kind="delivery_stopped",
+        severity="critical" if event is None else "error",
+        event=event,
+        destinations=(destination,),
+        started_on=as_date(days[0]),
+        ended_on=None if going_on else as_date(days[-1]),
+        messages_affected=missing,
+        windows=windows_of([destination], days),
+        claims=cell_claims(destination, event, days, {"missing"}),
+        share_explained=1.0 if missing else None,
+        evidence=details,
+    )
+
+
+def unmatched(evidence: Evidence, claims: Claims) -> list[Finding]:
+    """Deliveries are there, in the right number, and match nothing: their ids or times changed shape."""
+    cells = evidence.judged
+    missing, unexpected = cells["missing"].to_numpy(), cells["unexpected"].to_numpy()
+    same = (
+        (missing >= LEAST_EXPECTED)
+        & (2 * missing > cells["expected"].to_numpy())
+        & (np.abs(missing - unexpected) <= UNMATCHED * missing)
+        & ~claims.of_cells(cells, "missing")
+        & ~claims.of_cells(cells, "unexpected")
+    )
+    findings = []
+    for destination, rows in cells[same].groupby("destination", sort=True):
+        days = np.unique(days_of(rows))
+        events = sorted(set(rows["event"]))
+        judged = np.unique(days_of(cells[cells["destination"] == destination]))
+        live = set(cells[(cells["destination"] == destination) & (cells["expected"] > 0)]["event"])
+        wide = len(events) > 1 and len(events) >= WIDE_SHARE * len(live)
+        for event in [None] if wide else events:
+            own = rows if event is None else rows[rows["event"] == event]
+            hit = np.unique(days_of(own))
+            findings.append(
+                Finding(
+                    kind="unexplained",
+                    severity="error",
+                    event=event,
+                    destinations=(str(destination),),
+                    started_on=as_date(hit[0]),
+                    ended_on=as_date(hit[-1]) if (judged > hit[-1]).any() else None,
+                    messages_affected=int(own["missing"].sum()),
+                    windows=windows_of([str(destination)], hit),
+                    claims=cell_claims(str(destination), event, hit, {"missing", "unexpected"}),
+                    share_explained=1.0,
+                    evidence={
+                        "reason": "unmatched",
+                        "missing": int(own["missing"].sum()),
+                        "unexpected": int(own["unexpected"].sum()),
+                        "events": events[:40],
+                        "days": _dates(days),
+                    },
+                )
+            )
+    return findings

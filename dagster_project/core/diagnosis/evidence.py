@@ -1,0 +1,415 @@
+"""What the diagnosis looks at: small tables, each in one clean shape, and the days that may be judged."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dagster_project.core.contracts import Destination, Workspace
+
+Days = NDArray[np.datetime64]  # whole days, unit D
+Counts = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+Rows = NDArray[np.int64]  # row numbers
+
+# Longest stretch of days that is looked at: clocks that stand in 1970 must not blow up the grid of names.
+HISTORY_DAYS = 120
+# A source's day is complete when something arrived in its last two hours or later: a sync that is a few
+# hours late must not make the evening's events look stopped.
+SETTLED = timedelta(hours=2)
+# This many names of one pattern are made by a program that puts an id or a date into them.
+GENERATED_NAMES = 10
+_VARIABLE = re.compile(r"[0-9a-fA-F]{8,}|[0-9]+")
+
+_DAY, _TEXT, _COUNT, _FLAG, _MOMENT = "day", "text", "count", "flag", "moment"
+COLUMNS: Mapping[str, Mapping[str, str]] = {
+    "names": {
+        "day": _DAY,
+        "source": _TEXT,
+        "event_text": _TEXT,
+        "event_slug": _TEXT,
+        "messages": _COUNT,
+        "planned": _FLAG,
+    },
+    "cells": {
+        "day": _DAY,
+        "destination": _TEXT,
+        "event": _TEXT,
+        "expected": _COUNT,
+        "delivered": _COUNT,
+        "missing": _COUNT,
+        "pending": _COUNT,
+        "duplicates": _COUNT,
+        "unexpected": _COUNT,
+        "matched_by": _TEXT,
+        "mature": _FLAG,
+        "exported": _FLAG,
+    },
+    "delivery_names": {
+        "day": _DAY,
+        "destination": _TEXT,
+        "event_name": _TEXT,
+        "deliveries": _COUNT,
+        "routable": _FLAG,
+        "event": _TEXT,
+    },
+    "not_expected": {
+        "day": _DAY,
+        "destination": _TEXT,
+        "source": _TEXT,
+        "event": _TEXT,
+        "reason": _TEXT,
+        "messages": _COUNT,
+    },
+    "hours": {"day": _DAY, "destination": _TEXT, "hour": _COUNT, "expected": _COUNT, "delivered": _COUNT},
+    "differences": {
+        "day": _DAY,
+        "destination": _TEXT,
+        "source": _TEXT,
+        "event": _TEXT,
+        "difference": _TEXT,
+        "messages": _COUNT,
+    },
+    "identifier_shapes": {
+        "day": _DAY,
+        "source": _TEXT,
+        "event": _TEXT,
+        "identifier": _TEXT,
+        "shape": _TEXT,
+        "messages": _COUNT,
+    },
+    "violations": {
+        "day": _DAY,
+        "source": _TEXT,
+        "event": _TEXT,
+        "property": _TEXT,
+        "rule": _TEXT,
+        "messages": _COUNT,
+        "sample_message_id": _TEXT,
+    },
+    "properties": {"source": _TEXT, "event_slug": _TEXT, "property": _TEXT},
+    "source_health": {
+        "source": _TEXT,
+        "status": _TEXT,
+        "problem": _TEXT,
+        "last_received_at": _MOMENT,
+        "messages": _COUNT,
+    },
+    "export_health": {
+        "destination": _TEXT,
+        "status": _TEXT,
+        "problem": _TEXT,
+        "last_day": _DAY,
+        "deliveries": _COUNT,
+    },
+}
+# A row without these says nothing about any place: it is left out.
+_NEEDED = {"day", "source", "destination", "event_text", "event_name"}
+_NOT_NEEDED = {
+    "differences": {"source"},  # a delivery of which no message is known has no source
+    "export_health": {"day"},
+}
+# Two rows of one place are added up, so that a repeated row cannot hide the other.
+_KEYS = {
+    "names": ["day", "source", "event_text"],
+    "cells": ["day", "destination", "event"],
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """The evidence tables of one run. Frames are cleaned on the way in, so the rules can trust them."""
+
+    names: pd.DataFrame
+    cells: pd.DataFrame
+    delivery_names: pd.DataFrame
+    not_expected: pd.DataFrame
+    hours: pd.DataFrame
+    differences: pd.DataFrame
+    identifier_shapes: pd.DataFrame
+    violations: pd.DataFrame
+    properties: pd.DataFrame
+    source_health: pd.DataFrame
+    export_health: pd.DataFrame
+    workspace: Workspace
+    as_of: datetime
+    history_from: date
+
+    def __post_init__(self) -> None:
+        moment = self.as_of.astimezone(UTC).replace(tzinfo=None) if self.as_of.tzinfo else self.as_of
+        object.__setattr__(self, "as_of", moment)
+        for field in fields(self):
+            if field.name in COLUMNS:
+                object.__setattr__(self, field.name, _clean(field.name, getattr(self, field.name)))
+
+    @cached_property
+    def last_day(self) -> date:
+        """The last day that is over, in the workspace's zone."""
+        return local(self.as_of, self.workspace.timezone).date() - timedelta(days=1)
+
+    @cached_property
+    def first_day(self) -> date:
+        return max(self.history_from, self.last_day - timedelta(days=HISTORY_DAYS))
+
+    @cached_property
+    def destinations(self) -> Mapping[str, Destination]:
+        return {destination.name: destination for destination in self.workspace.destinations}
+
+    @cached_property
+    def judged(self) -> pd.DataFrame:
+        """The cells that may be judged: mature, inside history, of a destination that has a contract."""
+        cells = self.cells
+        inside = cells["mature"].to_numpy() & (days_of(cells) >= np.datetime64(self.first_day, "D"))
+        known = (
+            cells["destination"].isin(list(self.destinations)).to_numpy() & cells["event"].notna().to_numpy()
+        )
+        frame = cells[inside & known].sort_values(["destination", "event", "day"], kind="stable")
+        return frame.reset_index(drop=True)
+
+    @cached_property
+    def sources(self) -> Mapping[str, SourceHistory]:
+        """What each source sent by name and complete day, with the zeros."""
+        histories = {}
+        first = np.datetime64(self.first_day, "D")
+        days = days_of(self.names)
+        by_source = positions(self.names, "source")
+        for source in self.workspace.sources:
+            rows = by_source.get(source.name)
+            if rows is None:
+                continue
+            last = np.datetime64(self.last_complete_day(source.name), "D")
+            rows = rows[(days[rows] >= first) & (days[rows] <= last)]
+            if len(rows):
+                histories[source.name] = _history(source.name, self.names.iloc[rows], days[rows], last)
+        return histories
+
+    def last_complete_day(self, source: str) -> date:
+        """The last day of which everything can have landed in this source."""
+        received = self.last_received_at(source)
+        if received is None:
+            return self.last_day
+        arrived = local(received + SETTLED, self.workspace.timezone).date() - timedelta(days=1)
+        return min(self.last_day, arrived)
+
+    def last_received_at(self, source: str) -> datetime | None:
+        rows = self.source_health[self.source_health["source"] == source]["last_received_at"].dropna()
+        return None if rows.empty else rows.max().to_pydatetime()
+
+    def routed(self, source: str, event: str) -> tuple[str, ...]:
+        """Destinations whose contract expects this raw name from this source."""
+        return tuple(
+            sorted(
+                destination.name
+                for destination in (*self._listing.get(event, ()), *self._taking_all)
+                if source in destination.sources
+            )
+        )
+
+    def listed(self, source: str, event: str) -> bool:
+        """Whether any destination of the source names this event in its contract."""
+        return any(source in destination.sources for destination in self._listing.get(event, ()))
+
+    @cached_property
+    def _listing(self) -> Mapping[str, list[Destination]]:
+        """Who lists a name. Names are matched exactly, as Segment's own mappings do."""
+        found: dict[str, list[Destination]] = {}
+        for destination in self.workspace.destinations:
+            for event in dict.fromkeys(route.event for route in destination.events or ()):
+                found.setdefault(event, []).append(destination)
+        return found
+
+    @cached_property
+    def _taking_all(self) -> tuple[Destination, ...]:
+        return tuple(d for d in self.workspace.destinations if d.events is None)
+
+    def fed_by(self, source: str) -> tuple[str, ...]:
+        return tuple(sorted(d.name for d in self.workspace.destinations if source in d.sources))
+
+
+@dataclass(frozen=True, eq=False)
+class SourceHistory:
+    """Messages by raw name and day of one source, from its first day in history to its last complete day."""
+
+    source: str
+    days: Days
+    events: tuple[str, ...]
+    slugs: tuple[str, ...]
+    planned: Flags
+    counts: Counts  # names x days
+
+    @cached_property
+    def row(self) -> Mapping[str, int]:
+        return {event: at for at, event in enumerate(self.events)}
+
+    @cached_property
+    def generated(self) -> Mapping[str, list[int]]:
+        """Unplanned names that differ only in numbers and ids, by their pattern, where there are many."""
+        patterns: dict[str, list[int]] = {}
+        for row in np.flatnonzero(~self.planned).tolist():
+            pattern = _VARIABLE.sub("#", self.events[row][:300])
+            if "#" in pattern:
+                patterns.setdefault(pattern, []).append(row)
+        return {pattern: rows for pattern, rows in patterns.items() if len(rows) >= GENERATED_NAMES}
+
+    @cached_property
+    def total(self) -> Counts:
+        return np.asarray(self.counts.sum(axis=0), dtype=np.int64)
+
+    def messages_on(self, event: str, days: Days) -> Counts:
+        """Messages of a name on each of these days; 0 outside history."""
+        found = np.zeros(len(days), dtype=np.int64)
+        at = self.row.get(event)
+        if at is not None and len(days):
+            offset = (days - self.days[0]).astype(np.int64)
+            inside = (offset >= 0) & (offset < len(self.days))
+            found[inside] = self.counts[at, offset[inside]]
+        return found
+
+    def usual(self, before: int, at: int) -> NDArray[np.float64]:
+        """What each name usually sends on the weekday of day `at`, learned from the days before `before`.
+
+        The median of up to four same weekdays, so that one outage among them does not count. With fewer than
+        two of them the name's median share of the source's traffic stands in: it knows no weekday of its own,
+        but the source's traffic of that day does.
+        """
+        if (before, at) not in self._usual:
+            self._usual[before, at] = self._learn(before, at)
+        return self._usual[before, at]
+
+    @cached_property
+    def _usual(self) -> dict[tuple[int, int], NDArray[np.float64]]:
+        return {}
+
+    def _learn(self, before: int, at: int) -> NDArray[np.float64]:
+        latest = at - 7 * max(1, -(-(at - before + 1) // 7))
+        same = [day for day in range(latest, latest - 28, -7) if day >= 0]
+        if len(same) >= 2:
+            return np.asarray(np.median(self.counts[:, same], axis=1), dtype=np.float64)
+        window = slice(max(0, before - 14), before)
+        if before <= 0:
+            return np.zeros(len(self.events))
+        share = self.counts[:, window] / np.maximum(self.total[window], 1)
+        return np.asarray(np.median(share, axis=1) * self.total[at], dtype=np.float64)
+
+
+def local(moment: datetime, zone: str) -> datetime:
+    """A naive UTC moment on the clock of a zone."""
+    return moment.replace(tzinfo=UTC).astimezone(ZoneInfo(zone))
+
+
+def as_days(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Days in one type whatever the driver gave (date, datetime64 of any unit, text); nonsense is null."""
+    days = pd.to_datetime(values.astype(object), errors="coerce", utc=True)
+    return days.dt.tz_localize(None).dt.normalize().astype("datetime64[us]")
+
+
+def days_of(frame: pd.DataFrame) -> Days:
+    return frame["day"].to_numpy(dtype="datetime64[D]")
+
+
+def positions(frame: pd.DataFrame, column: str) -> dict[str, Rows]:
+    """Row numbers by the value of a column, sorted by it."""
+    groups = frame.groupby(column, sort=True).indices
+    return {str(value): np.asarray(rows, dtype=np.int64) for value, rows in groups.items()}
+
+
+def as_date(day: np.datetime64) -> date:
+    found: date = day.astype("datetime64[D]").astype(object)
+    return found
+
+
+def spans(days: Days) -> list[tuple[date, date]]:
+    """Runs of consecutive days, as (first, last)."""
+    if not len(days):
+        return []
+    ordered = np.unique(days)
+    breaks = np.flatnonzero(np.diff(ordered) > np.timedelta64(1, "D")) + 1
+    return [(as_date(run[0]), as_date(run[-1])) for run in np.split(ordered, breaks)]
+
+
+def _history(source: str, names: pd.DataFrame, days: Days, last: np.datetime64) -> SourceHistory:
+    first = days.min()
+    codes, events = pd.factorize(names["event_text"], sort=True)
+    grid = np.arange(first, last + np.timedelta64(1, "D"), dtype="datetime64[D]")
+    counts = np.zeros((len(events), len(grid)), dtype=np.int64)
+    np.add.at(counts, (codes, (days - first).astype(np.int64)), names["messages"].to_numpy())
+    by_name = names.assign(code=codes).groupby("code", sort=True)
+    slugs = by_name["event_slug"].first()
+    return SourceHistory(
+        source=source,
+        days=grid,
+        events=tuple(str(event) for event in events),
+        slugs=tuple("" if pd.isna(slug) else str(slug) for slug in slugs),
+        planned=by_name["planned"].max().to_numpy(dtype=bool),
+        counts=counts,
+    )
+
+
+def _clean(table: str, frame: pd.DataFrame) -> pd.DataFrame:
+    columns = COLUMNS[table]
+    absent = [column for column in columns if column not in frame.columns]
+    if absent and len(frame):
+        raise ValueError(
+            f"evidence table {table}: column {', '.join(absent)} is absent;"
+            f" the columns are {', '.join(columns)}"
+        )
+    clean = pd.DataFrame(
+        {
+            column: _CLEANERS[kind](frame[column] if column in frame.columns else pd.Series([], dtype=object))
+            for column, kind in columns.items()
+        }
+    )
+    needed = [column for column in columns if column in _NEEDED - _NOT_NEEDED.get(table, set())]
+    clean = clean[clean[needed].notna().all(axis=1)].reset_index(drop=True)
+    keys = _KEYS.get(table)
+    if keys and clean.duplicated(keys).any():
+        rules = {
+            column: {"count": "sum", "flag": "max"}.get(kind, "first")
+            for column, kind in columns.items()
+            if column not in keys
+        }
+        if "mature" in rules:
+            rules["mature"] = "min"
+        clean = clean.groupby(keys, as_index=False, sort=False, dropna=False).agg(rules)[list(columns)]
+        # Grouping turns absent texts to NaN; the rules look for None.
+        clean = clean.assign(**{c: _texts(clean[c]) for c, kind in columns.items() if kind == _TEXT})
+    return clean
+
+
+def _texts(values: pd.Series[Any]) -> pd.Series[Any]:
+    present = values.notna().to_numpy(dtype=bool)
+    texts = [str(value) if there else None for value, there in zip(values.tolist(), present, strict=True)]
+    return pd.Series(texts, dtype=object)
+
+
+def _counts(values: pd.Series[Any]) -> pd.Series[Any]:
+    numbers = pd.to_numeric(values.astype(object), errors="coerce").to_numpy(dtype=np.float64, na_value=0.0)
+    # 2**40 messages in a cell is nonsense; the cap keeps sums of nonsense from running over.
+    return pd.Series(np.clip(np.nan_to_num(numbers), 0, 2**40).astype(np.int64))
+
+
+def _flags(values: pd.Series[Any]) -> pd.Series[Any]:
+    return pd.Series([value is not None and value == True for value in values.tolist()], dtype=bool)  # noqa: E712
+
+
+def _moments(values: pd.Series[Any]) -> pd.Series[Any]:
+    moments = pd.to_datetime(values.astype(object), errors="coerce", utc=True)
+    return moments.dt.tz_localize(None).astype("datetime64[us]").reset_index(drop=True)
+
+
+_CLEANERS = {
+    _DAY: lambda values: as_days(values).reset_index(drop=True),
+    _TEXT: _texts,
+    _COUNT: _counts,
+    _FLAG: _flags,
+    _MOMENT: _moments,
+}

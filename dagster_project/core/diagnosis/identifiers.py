@@ -1,0 +1,217 @@
+"""Finds a source that sends an identifier in a form that a destination refuses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dagster_project.core.diagnosis.evidence import Evidence, as_date, days_of
+from dagster_project.core.diagnosis.finding import Claims, Finding, windows_of
+
+LEAST_MESSAGES, LEAST_SHARE = 20, 0.05  # of an event's messages, on one day or in a week
+POOL_DAYS = 7
+LOST_SHARE = 0.05  # what a destination must lose of an event before its gate is held
+ALL_EVENTS = 0.80  # so many of a source's checked events make it the source's fault
+# What a value of each shape looks like, to tell which identifier it was that did not fit.
+EXAMPLES = {
+    "uuid": "123e4567-e89b-42d3-a456-426614174000",
+    "email": "name@example.com",
+    "integer": "12345",
+    "empty": "",
+}
+
+
+def identifier_format(evidence: Evidence, claims: Claims) -> list[Finding]:
+    """Messages are kept from a destination because an identifier is not in the form it demands."""
+    table = evidence.not_expected
+    bad = table[
+        (table["reason"] == "bad_identifier")
+        & (table["messages"] > 0)
+        & table["event"].notna()
+        & table["destination"].isin(list(evidence.destinations))
+        & (days_of(table) >= np.datetime64(evidence.first_day, "D"))
+        & (days_of(table) <= np.datetime64(evidence.last_day, "D"))
+    ]
+    hits: list[pd.DataFrame] = []
+    for (source, event, destination), rows in bad.groupby(["source", "event", "destination"], sort=True):
+        hit = _hit_days(evidence, str(source), str(event), rows)
+        if len(hit):
+            name = _identifier(evidence, str(source), str(event), str(destination), hit)
+            hits.append(hit.assign(identifier=name))
+    if not hits:
+        return []
+    found = pd.concat(hits, ignore_index=True)
+    findings: list[Finding] = []
+    for (source, identifier), rows in found.groupby(["source", "identifier"], sort=True):
+        events = sorted(set(rows["event"]))
+        checked = _checked(evidence, str(source), set(rows["destination"]), str(identifier))
+        everywhere = len(events) > 1 and len(events) >= ALL_EVENTS * len(checked | set(events))
+        groups: Sequence[tuple[str | None, pd.DataFrame]] = (
+            [(None, rows)] if everywhere else [(event, rows[rows["event"] == event]) for event in events]
+        )
+        findings += [_finding(evidence, str(source), event, str(identifier), own) for event, own in groups]
+    return findings
+
+
+def _hit_days(evidence: Evidence, source: str, event: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """The days of one event at one destination on which the share is too large to be a stray value."""
+    by_day = rows.groupby(["source", "event", "destination", "day"], as_index=False, sort=True).agg(
+        messages=("messages", "sum")
+    )
+    # A day that is still landing has refused messages before it has all of its messages.
+    landed = days_of(by_day) <= np.datetime64(evidence.last_complete_day(source), "D")
+    by_day = by_day[landed].reset_index(drop=True)
+    days, bad = days_of(by_day), by_day["messages"].to_numpy()
+    history = evidence.sources.get(source)
+    sent = history.messages_on(event, days) if history is not None else np.zeros(len(days), dtype=np.int64)
+    sent = np.maximum(sent, bad)  # the destination's day and the workspace's are not the same hours
+    hit = (bad >= LEAST_MESSAGES) & (bad >= LEAST_SHARE * sent)
+    number = days.astype(np.int64)
+    for at in range(len(days)):
+        week = (number > number[at] - POOL_DAYS) & (number <= number[at])
+        every = days[at] - np.arange(POOL_DAYS).astype("timedelta64[D]")
+        messages = history.messages_on(event, every).sum() if history is not None else 0
+        total = bad[week].sum()
+        if total >= LEAST_MESSAGES and total >= LEAST_SHARE * max(messages, total):
+            hit |= week & (bad >= LEAST_SHARE * sent)
+    if hit.any():
+        # Between the first and the last such day the stray ones belong to it.
+        inside = (days >= days[hit].min()) & (days <= days[hit].max())
+        return by_day[inside].reset_index(drop=True)
+    return by_day.iloc[:0]
+
+
+def _identifier(evidence: Evidence, source: str, event: str, destination: str, hit: pd.DataFrame) -> str:
+    """Which identifier it was: the one whose values do not have the demanded form on these days."""
+    demanded = [each for each in evidence.destinations[destination].identifiers if each.format is not None]
+    if not demanded:
+        return "user_id"
+    if len(demanded) == 1:
+        return demanded[0].name
+    shapes = _shapes(evidence, source, [event], hit)
+    wrong = {
+        each.name: sum(
+            count
+            for (name, shape), count in shapes.items()
+            if name == each.name and shape != "empty" and not _fits(each.pattern, shape)
+        )
+        for each in demanded
+    }
+    return max(demanded, key=lambda each: wrong[each.name]).name
+
+
+def _fits(pattern: str | None, shape: str) -> bool:
+    if pattern is None or shape not in EXAMPLES:
+        return False
+    try:
+        return re.fullmatch(pattern, EXAMPLES[shape]) is not None
+    except re.error:
+        return False
+
+
+def _shapes(
+    evidence: Evidence, source: str, events: list[str], hit: pd.DataFrame
+) -> dict[tuple[str, str], int]:
+    table = evidence.identifier_shapes
+    rows = table[
+        (table["source"] == source)
+        & table["event"].isin(events)
+        & np.isin(days_of(table), np.unique(days_of(hit)))
+        & table["identifier"].notna()
+        & table["shape"].notna()
+    ]
+    return {
+        (str(name), str(shape)): int(own["messages"].sum())
+        for (name, shape), own in rows.groupby(["identifier", "shape"], sort=True)
+    }
+
+
+def _checked(evidence: Evidence, source: str, destinations: set[str], identifier: str) -> set[str]:
+    """The events of a source, large enough to judge, whose identifier some of these destinations check."""
+    history = evidence.sources.get(source)
+    if history is None:
+        return set()
+    recent = history.counts[:, -POOL_DAYS:].sum(axis=1)
+    checking = [
+        name
+        for name in destinations
+        if any(each.name == identifier and each.format for each in evidence.destinations[name].identifiers)
+    ]
+    return {
+        event
+        for at, event in enumerate(history.events)
+        if recent[at] >= LEAST_MESSAGES and set(evidence.routed(source, event)) & set(checking)
+    }
+
+
+def _finding(
+    evidence: Evidence, source: str, event: str | None, identifier: str, rows: pd.DataFrame
+) -> Finding:
+    events = sorted(set(rows["event"]))
+    by_destination = rows.groupby("destination", sort=True)["messages"].sum()
+    destinations = tuple(str(name) for name in by_destination.index)
+    days = np.unique(days_of(rows))
+    lost = {name: _lost_share(evidence, name, rows[rows["destination"] == name]) for name in destinations}
+    shapes = {
+        shape: count
+        for (name, shape), count in _shapes(evidence, source, events, rows).items()
+        if name == identifier
+    }
+    demanded = {
+        name: each.format
+        for name in destinations
+        for each in evidence.destinations[name].identifiers
+        if each.name == identifier and each.format
+    }
+    return Finding(
+        kind="identifier_format",
+        severity="error" if max(lost.values()) > LOST_SHARE else "warning",
+        source=source,
+        event=event,
+        identifier=identifier,
+        destinations=destinations,
+        started_on=as_date(days[0]),
+        ended_on=_ended(evidence, source, events, rows),
+        # Every destination refuses the same messages: they count once.
+        messages_affected=int(by_destination.max()),
+        windows=tuple(
+            window
+            for name in destinations
+            for window in windows_of([name], days_of(rows[rows["destination"] == name]))
+        ),
+        evidence={
+            "messages_by_destination": {name: int(by_destination[name]) for name in destinations},
+            "lost_share_by_destination": {name: round(share, 4) for name, share in lost.items()},
+            "demanded_format": demanded,
+            "shapes": shapes,
+            "events": events[:40],
+        },
+    )
+
+
+def _lost_share(evidence: Evidence, destination: str, rows: pd.DataFrame) -> float:
+    """What the destination loses of these events on these days, over all sources."""
+    cells = evidence.cells
+    kept = cells[
+        (cells["destination"] == destination)
+        & cells["event"].isin(list(set(rows["event"])))
+        & np.isin(days_of(cells), days_of(rows))
+    ]["expected"].sum()
+    lost: Any = rows["messages"].sum()
+    return float(lost / max(1, lost + kept))
+
+
+def _ended(evidence: Evidence, source: str, events: list[str], rows: pd.DataFrame) -> date | None:
+    """The last day, when the events have come without the fault since."""
+    last = days_of(rows).max()
+    history = evidence.sources.get(source)
+    if history is None:
+        return None
+    since = history.days[history.days > last]
+    sent = sum(int(history.messages_on(event, since).sum()) for event in events)
+    return as_date(last) if sent >= LEAST_MESSAGES else None

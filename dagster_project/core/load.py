@@ -1,0 +1,277 @@
+"""Reads `expectations/` into one Workspace, or says everything that is wrong with it at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from dagster_project.core.contract_file import ContractFile
+from dagster_project.core.contracts import (
+    LOOKBACK_DAYS,
+    STARTS_ON,
+    Destination,
+    Override,
+    Source,
+    Workspace,
+)
+from dagster_project.core.destination_file import DestinationReader, Plans
+from dagster_project.core.documents import (
+    ConfigurationError,
+    Mark,
+    Node,
+    Problem,
+    Problems,
+    read_json,
+    read_yaml,
+    shown,
+    tell_duplicates,
+)
+from dagster_project.core.plan import TrackingPlan, parse_plan
+
+__all__ = ["ConfigurationError", "Problem", "load_workspace"]
+
+MOST_DESTINATIONS: Final = 62  # a message's destinations are one signed 64-bit number
+
+
+def load_workspace(expectations_dir: Path) -> Workspace:
+    """The contract in a folder. ConfigurationError holds every problem of every file."""
+    loader = _Loader(Path(expectations_dir))
+    workspace = loader.workspace()
+    if workspace is None or loader.problems.found:
+        raise ConfigurationError(loader.problems.found)
+    return workspace
+
+
+class _Loader:
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.problems = Problems()
+
+    # ------------------------------------------------------------------------------------------ files
+
+    def workspace(self) -> Workspace | None:
+        if not self._root.is_dir():
+            self._wrong_path(
+                self._root,
+                "there is no such folder" if not self._root.exists() else "this is not a folder",
+                "run from the checkout, or set RECON_EXPECTATIONS_DIR to the folder of workspace.yml",
+            )
+            return None
+        file = self._yaml("workspace.yml")
+        top = file.top("workspace", "`name: ...`, `timezone: UTC` and `sources: ...`") if file else {}
+        sources, plans = self._sources(file, top) if file else (None, None)
+        plan_of = plans or Plans({}, {})
+        destinations = self._destinations(None if sources is None else [s.name for s in sources], plan_of)
+        overrides = self._overrides([path.stem for path in self._destination_files()])
+        if file is None:
+            return None
+        name = file.text(top, "name")
+        zone = file.zone(top, "timezone")
+        starts_on = file.day(top, "starts_on")
+        lookback = self._lookback(file, top)
+        channel = self._slack_channel(file, top)
+        if self.problems.found or name is None or zone is None or sources is None:
+            return None
+        return Workspace(
+            name=name,
+            timezone=zone,
+            sources=tuple(sources),
+            destinations=tuple(destinations),
+            overrides=tuple(overrides),
+            slack_channel=channel,
+            plans={s.name: plan for s in sources if (plan := plan_of.of(s.name)) is not None},
+            root=self._root.resolve(),
+            starts_on=starts_on or STARTS_ON,
+            lookback_days=lookback or LOOKBACK_DAYS,
+        )
+
+    def _label(self, *parts: str) -> str:
+        return self._root.joinpath(*parts).as_posix()
+
+    def _wrong_path(self, path: Path, fact: str, instead: str) -> None:
+        self.problems.add(path.as_posix(), Mark(), fact, instead)
+
+    def _bytes(self, path: Path) -> bytes | None:
+        """The bytes of a file that must be there."""
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            other = path.with_suffix(".yaml")
+            instead = "write it, or set RECON_EXPECTATIONS_DIR to the folder that holds it"
+            if other.exists():
+                instead = f"rename {other.name} to {path.name}"
+            self._wrong_path(path, "there is no such file", instead)
+        except OSError as error:
+            self._wrong_path(path, f"the file cannot be read ({error.strerror})", "make it a readable file")
+        return None
+
+    def _yaml(self, *parts: str) -> ContractFile | None:
+        data = self._bytes(self._root.joinpath(*parts))
+        label = self._label(*parts)
+        node = None if data is None else read_yaml(label, data, self.problems)
+        return None if node is None else ContractFile(label, node, self.problems)
+
+    # ------------------------------------------------------------------------------------------ workspace
+
+    def _lookback(self, file: ContractFile, top: Mapping[str, Node]) -> int | None:
+        lookback = file.duration(top, "lookback")
+        if lookback is None:
+            return None
+        if lookback < timedelta(days=1) or lookback % timedelta(days=1):
+            node = top["lookback"]
+            file.wrong(node, f"`lookback` is {node.described()}", "write one whole day or more, `35d`")
+            return None
+        return lookback.days
+
+    def _slack_channel(self, file: ContractFile, top: Mapping[str, Node]) -> str | None:
+        if "alerts" not in top:
+            return None
+        slack = file.section(top["alerts"], "alerts").get("slack")
+        if slack is None:
+            return None
+        found = file.section(slack, "slack")
+        channel = found.get("channel")
+        if channel is not None and channel.kind == "empty":
+            # `channel: #data` is a comment to YAML, and the most usual way to lose a channel.
+            file.wrong(channel, "`channel` is empty", 'write it in quotes, `channel: "#data-quality"`')
+            return None
+        return file.text(found, "channel")
+
+    def _sources(
+        self, file: ContractFile, top: Mapping[str, Node]
+    ) -> tuple[list[Source] | None, Plans | None]:
+        default = file.text(top, "tracking_plan")
+        plans: dict[str, TrackingPlan | None] = {}
+        if default is not None:
+            plans[default] = self._plan(file, top["tracking_plan"], default)
+        node = top.get("sources")
+        if node is None:
+            return None, None
+        if node.kind != "mapping":
+            file.wrong(node, f"`sources` is {node.described()}", "write one line a source, `web_app: {}`")
+            return None, None
+        if not node.pairs:
+            file.wrong(node, "`sources` names no source", "write one line a source, `web_app: {}`")
+            return None, None
+        tell_duplicates(file.label, node, self.problems)
+        sources: list[Source] = []
+        file_of: dict[str, str | None] = {}
+        place_of: dict[str, tuple[str, Node]] = {}
+        for key, value in node.pairs:
+            name = file.name_of(key, "source")
+            if name is None or name in file_of:
+                continue
+            found = {} if value.kind == "empty" else file.section(value, "source")
+            schema = file.text(found, "schema")
+            own = file.text(found, "tracking_plan")
+            if own is not None and own not in plans:
+                plans[own] = self._plan(file, found["tracking_plan"], own)
+            freshness = file.duration(found, "freshness", zero=False)
+            source = Source(
+                name=name, schema_name=schema or name, tracking_plan=own or default, freshness=freshness
+            )
+            earlier = place_of.setdefault(source.schema_name.casefold(), (name, key))
+            if earlier[0] != name:
+                file.wrong(
+                    found.get("schema", key),
+                    f"the schema {shown(source.schema_name)} is already that of source `{earlier[0]}`",
+                    "give each source its own schema, or every row counts twice",
+                )
+            file_of[name] = source.tracking_plan
+            sources.append(source)
+        return sources, Plans(file_of, plans)
+
+    def _plan(self, file: ContractFile, node: Node, written: str) -> TrackingPlan | None:
+        path = self._root / written
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            reason = "does not exist" if isinstance(error, FileNotFoundError) else f"({error.strerror})"
+            fact = f"the tracking plan {shown(written)} {reason}"
+            file.wrong(node, fact, "save there what the Public API answers for the plan's rules")
+            return None
+        except ValueError as error:
+            file.wrong(node, f"{shown(written)} is no path ({error})", "write a file name")
+            return None
+        label = path.as_posix()
+        read = read_json(label, data, self.problems)
+        if read is None:
+            return None
+        plan, problems = parse_plan(read.value)
+        for problem in problems:
+            mark = read.mark(problem.path, of_key=problem.of_key)
+            self.problems.add(label, mark, problem.fact, problem.instead)
+        return None if problems else plan
+
+    # ------------------------------------------------------------------------------------------ destinations
+
+    def _destination_files(self) -> list[Path]:
+        folder = self._root / "destinations"
+        try:
+            found = sorted(os.listdir(folder))  # noqa: PTH208
+        except OSError:
+            return []  # a workspace without destinations is one whose sources only are watched
+        return [folder / name for name in found if name.endswith(".yml") and not name.startswith(".")]
+
+    def _destinations(self, sources: Sequence[str] | None, plans: Plans) -> list[Destination]:
+        folder = self._root / "destinations"
+        if folder.is_dir():
+            for path in sorted(folder.glob("*.yaml")):
+                self._wrong_path(path, "destinations end in .yml", f"rename it to {path.stem}.yml")
+        files = self._destination_files()
+        for path in files[MOST_DESTINATIONS : MOST_DESTINATIONS + 1]:
+            self._wrong_path(
+                path,
+                f"there are {len(files)} destinations, and {MOST_DESTINATIONS} are the most for a workspace",
+                "move some to a second expectations folder",
+            )
+        stems = [path.stem for path in files]
+        found = []
+        for path in files:
+            file = self._yaml("destinations", path.name)
+            if file is not None:
+                destination = DestinationReader(file, path.stem, stems, sources, plans).read()
+                if destination is not None:
+                    found.append(destination)
+        return found
+
+    # ------------------------------------------------------------------------------------------ overrides
+
+    def _overrides(self, destinations: Sequence[str]) -> list[Override]:
+        if not (self._root / "overrides.yml").exists():
+            return []
+        file = self._yaml("overrides.yml")
+        if file is None:
+            return []
+        node = file.top("overrides", "`overrides: []`").get("overrides")
+        if node is None or node.kind == "empty":  # every line commented out is what an unused file looks like
+            return []
+        if node.kind != "list":
+            file.wrong(
+                node, f"`overrides` is {node.described()}", "write a list, `overrides: []` when there is none"
+            )
+            return []
+        return [found for item in node.items if (found := self._override(file, item, destinations))]
+
+    def _override(self, file: ContractFile, node: Node, destinations: Sequence[str]) -> Override | None:
+        found = file.section(node, "override")
+        destination = file.text(found, "destination")
+        first, last, until = (file.day(found, key) for key in ("from", "to", "until"))
+        owner, reason = file.text(found, "owner"), file.text(found, "reason")
+        if destination is not None and destination not in destinations:
+            file.unknown(found["destination"], "destination", destinations)
+        if first and last and last < first:
+            file.wrong(
+                found["to"], f"`to` ({last}) is before `from` ({first})", "write the later day in `to`"
+            )
+        elif last and until and until < last:
+            fact = f"`until` ({until}) is before `to` ({last})"
+            file.wrong(found["until"], fact, "write the last day on which the decision counts")
+        if not (destination and first and last and until and owner and reason):
+            return None
+        return Override(
+            destination=destination, from_day=first, to_day=last, owner=owner, reason=reason, until=until
+        )

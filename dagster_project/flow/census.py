@@ -1,0 +1,155 @@
+"""Which days are new or changed: a count and a sum per day of what is landed, held against the last run's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+import duckdb
+import pandas as pd
+
+from dagster_project.core.contracts import Workspace
+from dagster_project.flow.inputs import WORK, contract_tables, local
+from dagster_project.resources.warehouse import Warehouse
+
+CENSUS: Final = {"kind": "varchar", "name": "varchar", "day": "date", "rows_seen": "bigint", "checksum": "varchar"}
+# From which day on the census of a name was taken; null means over everything.
+CENSUS_SINCE: Final = {"kind": "varchar", "name": "varchar", "since": "date"}
+CONTRACTS: Final = {"kind": "varchar", "name": "varchar", "fingerprint": "varchar"}
+# A copy of a message may come this much later and change which copy is the first (dbt var dedupe_days).
+DEDUPE_DAYS: Final = 7
+
+_SECONDS = {"duckdb": "epoch_ms({0}) // 1000", "snowflake": "date_part('epoch_second', {0})"}
+# A name's share in the checksum; small enough that a day's sum stays far from overflow.
+_NAME = {"duckdb": "(hash({0}) % 1000003)", "snowflake": "mod(abs(hash({0})), 1000003)"}
+
+
+def take_census(
+    warehouse: Warehouse, kind: str, name: str, view: str, *, grain: str, since: date | None, as_of: datetime
+) -> pd.DataFrame:
+    """Rows and checksum per day of one staging view: ``kind, name, day, rows_seen, checksum``.
+
+    ``as_of`` is in the view's own clock (UTC for a source, the export's zone for a destination). A day of
+    null gathers rows whose time cannot be read.
+    """
+    seconds, name_share = _SECONDS[warehouse.dialect], _NAME[warehouse.dialect]
+    if kind == "source":
+        time, label, extra = "received_at", "event_text", "count(user_id)"
+        sums = f"sum({seconds.format('received_at')}), sum({seconds.format('timestamp')})"
+    elif grain == "event":
+        time, label, extra = "event_time", "event_name", "count(user_id) + 7 * count(message_id)"
+        sums = f"sum({seconds.format('event_time')}), 0"
+    else:
+        time, label, extra = "day", "event_name", "sum(messages)"
+        sums = "0, 0"
+    first, second = sums.split(", ")
+    frame = warehouse.frame(
+        f"""
+        select day, sum(n) as rows_seen,
+            cast(sum({name_share.format('label')} * n) as varchar) || ':' || cast(sum(a) as varchar) || ':'
+            || cast(sum(b) as varchar) || ':' || cast(sum(c) as varchar) as checksum
+        from (
+            select cast({time} as date) as day, {label} as label, count(*) as n,
+                coalesce({first}, 0) as a, coalesce({second}, 0) as b, coalesce({extra}, 0) as c
+            from {view}
+            where ({time} is null) or ({time} <= cast(:as_of as timestamp) and {time} >= cast(:since as timestamp))
+            group by 1, 2
+        ) as counted
+        group by day
+        """,
+        as_of=as_of.isoformat(sep=" "),
+        since=(since or date(1900, 1, 1)).isoformat(),
+    )
+    frame["kind"], frame["name"] = kind, name
+    return frame[list(CENSUS)]
+
+
+def changed_days(census: pd.DataFrame, before: pd.DataFrame, since: date | None) -> list[date]:
+    """Days of one source or destination whose rows are not those of the last finished run, in order."""
+    now = {as_day(row.day): (int(row.rows_seen), row.checksum) for row in census.itertuples() if not pd.isna(row.day)}
+    old = {
+        as_day(row.day): (int(row.rows_seen), row.checksum)
+        for row in before.itertuples()
+        if since is None or as_day(row.day) >= since
+    }
+    return sorted(day for day in now.keys() | old.keys() if now.get(day) != old.get(day))
+
+
+def with_following(days: Iterable[date], known: Iterable[date]) -> list[date]:
+    """The days and those known ones after each that may hold a later copy of one of its messages."""
+    wanted = set(days)
+    return sorted(
+        wanted | {day for day in known if any(timedelta(0) < day - first <= timedelta(DEDUPE_DAYS) for first in wanted)}
+    )
+
+
+def as_day(value: Any) -> date:
+    """A day as `datetime.date`, whatever the engine made of it."""
+    return value.date() if isinstance(value, datetime) else value
+
+
+def fingerprints(workspace: Workspace) -> pd.DataFrame:
+    """What decides how each source is read and each destination is matched: ``kind, name, fingerprint``.
+
+    A source's has the plan's rules, the identifier formats, the consent categories and the engine that made
+    the keys (DuckDB's `hash` may change with a release); a change reads its days again.
+    """
+    tables = contract_tables(workspace, as_of=datetime(2000, 1, 1))
+    rules = tables["input_property_rules"]
+    formats = tables["input_formats"].to_csv()
+    consents = ",".join(sorted({each.consent for each in workspace.destinations if each.consent}))
+    rows = []
+    for source in workspace.sources:
+        own = rules[rules["source"] == source.name].drop(columns=["rule_index"]).to_csv(index=False)
+        planned = "\x1f".join(sorted(workspace.plan_for(source).events))
+        text = "\x1e".join([source.schema_name, own, planned, formats, consents, duckdb.__version__])
+        rows.append({"kind": "source", "name": source.name, "fingerprint": _digest(text)})
+    for destination in workspace.destinations:
+        rows.append(
+            {"kind": "destination", "name": destination.name, "fingerprint": workspace.fingerprint(destination)}
+        )
+    return pd.DataFrame(rows, columns=list(CONTRACTS))
+
+
+def calendar(first: date, workspace: Workspace, as_of: datetime) -> dict[str, list[date]]:
+    """Every day that should exist for each destination ('' is the workspace), up to its local today."""
+    zones = {"": workspace.timezone} | {each.name: each.timezone for each in workspace.destinations}
+    days = {}
+    for name, zone in zones.items():
+        today = local(as_of, zone).date()
+        days[name] = [first + timedelta(step) for step in range((today - first).days + 1)]
+    return days
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+
+def remember(warehouse: Warehouse, workspace: Workspace) -> None:
+    """Make this run's census and contracts the ones that the next run compares with.
+
+    The last act of a run: killed before it, a run leaves its days to be done again. Days that were open but
+    outside the run's limits stay open.
+    """
+    now = fingerprints(workspace)
+    with warehouse.transaction() as session:
+        for table in ("census_sources", "census_destinations"):
+            session.execute(
+                f"delete from {WORK}.state_census where exists (select 1 from {WORK}.{table}_since as s "
+                "where s.kind = state_census.kind and s.name = state_census.name "
+                "and (s.since is null or state_census.day >= s.since))"
+            )
+            session.execute(f"insert into {WORK}.state_census select * from {WORK}.{table} where day is not null")
+        read = set(session.frame(f"select name from {WORK}.census_sources_since")["name"])
+        kept = session.frame(f"select * from {WORK}.state_contracts where kind = 'source'")
+        done = now[(now["kind"] == "destination") | now["name"].isin(read)]
+        # A source that could not be read keeps the contract under which it was last read.
+        kept = kept[~kept["name"].isin(read)]
+        session.replace(f"{WORK}.state_contracts", pd.concat([done, kept]), CONTRACTS)
+        session.execute(f"delete from {WORK}.state_open_days")
+        session.execute(
+            f"insert into {WORK}.state_open_days select destination, day from {WORK}.int_open_days where not in_scope"
+        )

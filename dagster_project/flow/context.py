@@ -1,0 +1,37 @@
+"""What every stage of a run shares: the contract, the warehouse, dbt, and the one time the clock was read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+from dagster_project.core.contracts import Workspace
+from dagster_project.resources.dbt import DbtProject
+from dagster_project.resources.warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """One run. `as_of` is naive UTC; `from_day` and `to_day` limit which days are reconciled."""
+
+    workspace: Workspace
+    warehouse: Warehouse
+    dbt: DbtProject
+    state_dir: Path
+    run_id: str
+    as_of: datetime
+    from_day: date | None = None
+    to_day: date | None = None
+
+
+@dataclass(frozen=True)
+class Health:
+    """Whether one source or destination can be read now, and what it held when it was looked at."""
+
+    name: str
+    status: str  # ok | broken
+    problem: str | None
+    rows: int = 0
+    days_to_read: int = 0
+    latest: datetime | None = None

@@ -1,0 +1,132 @@
+"""Stage `diagnosed`: each difference gets its cause, differences with one cause become one incident."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import pandas as pd
+
+from dagster_project.core.contracts import Workspace
+from dagster_project.core.diagnosis import diagnose, tolerances
+from dagster_project.core.diagnosis.evidence import HISTORY_DAYS, Evidence
+from dagster_project.core.incidents import INCIDENT_COLUMNS, reconcile_incidents
+from dagster_project.flow.context import RunContext
+from dagster_project.flow.inputs import STANDARD_COLUMNS, TABLES, WORK
+from dagster_project.resources.dbt import ModelResult
+from dagster_project.resources.warehouse import Warehouse
+
+MODELS: Final = ["reconciliation_daily", "message_differences"]
+WINDOWS: Final = {
+    "incident_id": "varchar",
+    "kind": "varchar",
+    "severity": "varchar",
+    "destination": "varchar",
+    "day": "date",
+}
+TRANSITIONS: Final = {"run_id": "varchar", "incident_id": "varchar", "transition": "varchar"}
+PROPERTIES: Final = {"source": "varchar", "event_slug": "varchar", "property": "varchar"}
+
+
+@dataclass(frozen=True)
+class Diagnosed:
+    """How many incidents are open and what changed since the last run."""
+
+    open_incidents: int
+    transitions: dict[str, int]
+    models: list[ModelResult]
+
+
+def diagnose_window(context: RunContext) -> Diagnosed:
+    """Write tolerances, incidents, the windows they hit and the differences they explain; build the marts."""
+    warehouse = context.warehouse
+    _write_event_properties(context)
+    evidence = read_evidence(warehouse, context.workspace, context.as_of)
+    warehouse.ensure("reconciliation.incidents", INCIDENT_COLUMNS)
+    found = diagnose(evidence)
+    existing = warehouse.frame("select * from reconciliation.incidents")
+    outcome = reconcile_incidents(
+        existing, found, context.as_of, context.run_id, history_from=evidence.history_from
+    )
+    told = outcome.incidents.set_index("incident_id")
+    windows = outcome.windows.copy()
+    for column in ("kind", "severity"):
+        windows[column] = [told.at[key, column] for key in windows["incident_id"]]
+    links = outcome.links.copy()
+    if "link_rank" not in links.columns:
+        links["link_rank"] = range(len(links))
+    with warehouse.transaction() as session:
+        session.replace(f"{WORK}.diagnosis_tolerances", tolerances(evidence), TABLES["diagnosis_tolerances"])
+        session.replace("reconciliation.incidents", outcome.incidents, INCIDENT_COLUMNS)
+        session.replace(f"{WORK}.incident_windows", windows, WINDOWS)
+        session.replace(f"{WORK}.incident_links", links, TABLES["incident_links"])
+        # Kept until they are told: a run that dies before the outbox is written must not lose a notice.
+        session.ensure(f"{WORK}.incident_transitions", TRANSITIONS)
+        session.append(
+            f"{WORK}.incident_transitions",
+            pd.DataFrame(
+                [
+                    {"run_id": context.run_id, "incident_id": each.incident_id, "transition": each.transition}
+                    for each in outcome.transitions
+                ],
+                columns=list(TRANSITIONS),
+            ),
+        )
+    models = context.dbt.run(MODELS)
+    counts: dict[str, int] = {}
+    for each in outcome.transitions:
+        counts[each.transition] = counts.get(each.transition, 0) + 1
+    open_now = outcome.incidents[
+        (outcome.incidents["status"] == "open") & (outcome.incidents["severity"] != "info")
+    ]
+    return Diagnosed(len(open_now), counts, models)
+
+
+def read_evidence(warehouse: Warehouse, workspace: Workspace, as_of: datetime) -> Evidence:
+    """The evidence tables of the last days, as the pure diagnosis wants them."""
+    since = max(as_of.date() - timedelta(days=HISTORY_DAYS), workspace.starts_on)
+
+    def read(table: str, *, dated: bool = True) -> pd.DataFrame:
+        where = " where day >= :since" if dated else ""
+        return warehouse.frame(f"select * from {table}{where}", **({"since": since} if dated else {}))
+
+    names = read("reconciliation.event_names_daily")
+    return Evidence(
+        names=names,
+        cells=read(f"{WORK}.int_cells_daily"),
+        delivery_names=read(f"{WORK}.int_delivery_names_daily"),
+        not_expected=read(f"{WORK}.int_not_expected_daily"),
+        hours=read(f"{WORK}.int_hours_daily"),
+        differences=read(f"{WORK}.int_differences_daily"),
+        identifier_shapes=read(f"{WORK}.int_identifier_shapes_daily"),
+        violations=read("reconciliation.plan_violations_daily"),
+        properties=read(f"{WORK}.event_properties", dated=False),
+        source_health=read(f"{WORK}.source_health", dated=False),
+        export_health=read(f"{WORK}.export_health", dated=False),
+        workspace=workspace,
+        as_of=as_of,
+        history_from=since,
+    )
+
+
+def _write_event_properties(context: RunContext) -> None:
+    """Which properties each event table has: the columns that are not Segment's own."""
+    schemas = {source.schema_name.lower(): source.name for source in context.workspace.sources}
+    columns = context.warehouse.schema_columns(list(schemas))
+    own = columns[
+        ~columns["column_name"].isin(STANDARD_COLUMNS)
+        & ~columns["column_name"].str.startswith("context_")
+        & ~columns["table_name"].isin({"tracks", "identifies", "users", "groups", "accounts", "pages", "screens", "aliases"})
+    ]
+    frame = pd.DataFrame(
+        {
+            "source": [schemas[schema] for schema in own["schema"]],
+            "event_slug": list(own["table_name"]),
+            "property": list(own["column_name"]),
+        },
+        columns=list(PROPERTIES),
+    )
+    context.warehouse.replace(f"{WORK}.event_properties", frame, PROPERTIES)
+
+

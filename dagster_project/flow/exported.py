@@ -1,0 +1,215 @@
+"""Stage `exported`: the destinations' own records, landed, staged and read for the days that changed."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pandas as pd
+
+from dagster_project.core.contracts import Destination
+from dagster_project.flow.census import CENSUS, CENSUS_SINCE, as_day, changed_days, fingerprints, take_census
+from dagster_project.flow.context import Health, RunContext
+from dagster_project.flow.inputs import TABLES, WORK, local, write_inputs
+from dagster_project.flow.landing import land_files
+from dagster_project.flow.sources import first_line, looked_back_to
+
+HEALTH = {
+    "destination": "varchar",
+    "status": "varchar",
+    "problem": "varchar",
+    "last_day": "date",
+    "deliveries": "bigint",
+}
+
+
+def read_exports(context: RunContext) -> list[Health]:
+    """Land export files, stage every export, and read again the days whose rows changed.
+
+    A destination that cannot be read is told in its `Health`; what was read of it earlier stays as it is.
+    Writes `input_export_days`, `export_health`, `int_deliveries` and `int_export_counts`.
+    """
+    warehouse, workspace = context.warehouse, context.workspace
+    problems: dict[str, str] = {}
+    notes: dict[str, str] = {}
+    for landed in land_files(warehouse, workspace, context.as_of, context.run_id):
+        told = "; ".join(f"{each.file}: {each.fact}; {each.next_step}" for each in landed.problems)
+        if landed.status == "ok":
+            continue
+        # A broken file leaves the other files of its destination readable.
+        notes[landed.destination] = told or "no file matches its pattern"
+    problems |= _missing_parts(context)
+    context.dbt.run([f"stg_destination__{each.name}" for each in workspace.destinations])
+
+    before = warehouse.frame(f"select * from {WORK}.state_census where kind = 'destination'")
+    censuses: list[pd.DataFrame] = []
+    ranges: list[dict[str, object]] = []
+    to_read: list[dict[str, object]] = []
+    results = []
+    for destination in workspace.destinations:
+        name = destination.name
+        if name in problems:
+            results.append(Health(name, "broken", problems[name]))
+            continue
+        own = before[before["name"] == name]
+        since = looked_back_to(context) - timedelta(days=1) if len(own) else None
+        try:
+            census = take_census(
+                warehouse,
+                "destination",
+                name,
+                f"{WORK}.stg_destination__{name}",
+                grain=destination.grain,
+                since=since,
+                as_of=local(context.as_of, destination.timezone),
+            )
+        except Exception as error:
+            problems[name] = f"the export of {name} cannot be read: {first_line(error)}; mend it, then run again"
+            results.append(Health(name, "broken", problems[name]))
+            continue
+        days = changed_days(census, own, since)
+        to_read += [{"destination": name, "day": day} for day in days]
+        dated = census[census["day"].notna()]
+        timeless = int(census.loc[census["day"].isna(), "rows_seen"].sum())
+        total = int(census["rows_seen"].sum())
+        told = [notes[name]] if name in notes else []
+        if timeless:
+            told.append(f"{timeless:,} of {total:,} rows have a time that cannot be read")
+        results.append(
+            Health(
+                name,
+                "broken" if told else "ok",
+                "; ".join(told) or None,
+                rows=total,
+                days_to_read=len(days),
+                latest=_last(dated),
+            )
+        )
+        censuses.append(dated)
+        ranges.append({"kind": "destination", "name": name, "since": since})
+    _write(context, problems, to_read, censuses, ranges, results)
+    context.dbt.run(["int_deliveries", "int_export_counts"])
+    return results
+
+
+def _last(census: pd.DataFrame) -> datetime | None:
+    if census.empty:
+        return None
+    day = max(as_day(value) for value in census["day"])
+    return datetime(day.year, day.month, day.day)
+
+
+def _write(
+    context: RunContext,
+    problems: dict[str, str],
+    to_read: list[dict[str, object]],
+    censuses: list[pd.DataFrame],
+    ranges: list[dict[str, object]],
+    results: list[Health],
+) -> None:
+    warehouse = context.warehouse
+    broken_sources = set(
+        warehouse.frame(f"select source from {WORK}.input_sources where healthy = false")["source"]
+    )
+    write_inputs(
+        warehouse,
+        context.workspace,
+        run_id=context.run_id,
+        as_of=context.as_of,
+        from_day=context.from_day,
+        to_day=context.to_day,
+        broken_sources=broken_sources,
+        broken_destinations=set(problems),
+    )
+    changed = _changed_contracts(context)
+    with warehouse.transaction() as session:
+        session.replace(
+            f"{WORK}.input_export_days",
+            pd.DataFrame(to_read, columns=["destination", "day"]),
+            TABLES["input_export_days"],
+        )
+        # Remembered before anything is rebuilt: a run that dies here leaves the days open for the next.
+        open_days = to_read + changed
+        if open_days:
+            session.append(f"{WORK}.state_open_days", pd.DataFrame(open_days, columns=["destination", "day"]))
+        session.replace(
+            f"{WORK}.census_destinations",
+            pd.concat(censuses) if censuses else pd.DataFrame(columns=list(CENSUS)),
+            CENSUS,
+        )
+        session.replace(
+            f"{WORK}.census_destinations_since",
+            pd.DataFrame(ranges, columns=list(CENSUS_SINCE)),
+            CENSUS_SINCE,
+        )
+        session.replace(
+            f"{WORK}.export_health",
+            pd.DataFrame(
+                [
+                    {
+                        "destination": each.name,
+                        "status": each.status,
+                        "problem": each.problem,
+                        "last_day": each.latest.date() if each.latest else None,
+                        "deliveries": each.rows,
+                    }
+                    for each in results
+                ],
+                columns=list(HEALTH),
+            ),
+            HEALTH,
+        )
+
+
+def _changed_contracts(context: RunContext) -> list[dict[str, object]]:
+    """Every known day of the destinations whose contract is not the one they were last reconciled under."""
+    warehouse = context.warehouse
+    known = warehouse.frame(f"select name, fingerprint from {WORK}.state_contracts where kind = 'destination'")
+    before = dict(zip(known["name"], known["fingerprint"], strict=True))
+    now = fingerprints(context.workspace)
+    destinations = now[now["kind"] == "destination"]
+    changed = [
+        name
+        for name, fingerprint in zip(destinations["name"], destinations["fingerprint"], strict=True)
+        if before.get(name) != fingerprint
+    ]
+    if not changed or not warehouse.exists("reconciliation.event_names_daily"):
+        return []
+    days = [
+        as_day(day)
+        for day in warehouse.frame("select distinct day from reconciliation.event_names_daily order by 1")["day"]
+    ]
+    return [{"destination": name, "day": day} for name in changed for day in days]
+
+
+def _missing_parts(context: RunContext) -> dict[str, str]:
+    """Destination -> what is missing of its export table; files are landing's."""
+    by_table = [each for each in context.workspace.destinations if each.export.table]
+    found = context.warehouse.columns([str(each.export.table) for each in by_table])
+    problems = {}
+    for destination in by_table:
+        table = str(destination.export.table).lower()
+        columns = {column for name, column in found if name == table}
+        if not columns:
+            problems[destination.name] = (
+                f"table {destination.export.table} does not exist; check `export.table` in "
+                f"destinations/{destination.name}.yml, or the tool that loads it"
+            )
+            continue
+        lacking = [each for each in _mapped(destination) if each.lower() not in columns]
+        if lacking:
+            problems[destination.name] = (
+                f"table {destination.export.table} has no column {', '.join(lacking)}; it has "
+                f"{', '.join(sorted(columns)[:20])}; correct `export.columns` in destinations/{destination.name}.yml"
+            )
+    return problems
+
+
+def _mapped(destination: Destination) -> list[str]:
+    columns = destination.export.columns
+    names = (
+        ("event_name", "event_time", "user_id", "anonymous_id", "message_id")
+        if destination.grain == "event"
+        else ("event_name", "day", "count")
+    )
+    return [value for name in names if (value := getattr(columns, name))]
+

@@ -1,0 +1,406 @@
+"""Notified: changes become rows of the outbox exactly once, and rows become messages in Slack."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import pandas as pd
+
+from dagster_project.core.message import Message, digest, plain, run_failed, worst_first
+from dagster_project.core.outbox import (
+    BACKOFF,
+    NOT_CONFIGURED,
+    Accepted,
+    After,
+    Failed,
+    Notice,
+    Outcome,
+    Rejected,
+    Throttled,
+    Told,
+    TransitionLike,
+    Unit,
+    Waiting,
+    after,
+    due,
+    notices,
+    retry_after,
+    revive,
+)
+from dagster_project.resources.slack import SlackSender
+
+logger = logging.getLogger(__name__)
+
+ALERTS = "reconciliation.alerts"
+INCIDENTS = "reconciliation.incidents"
+
+COLUMNS: dict[str, str] = {
+    "alert_id": "varchar",
+    "incident_id": "varchar",
+    "transition": "varchar",
+    "created_at": "timestamp",
+    "sent_at": "timestamp",
+    "attempts": "bigint",
+    "last_error": "varchar",
+    # Internal: the message as it was worded then, who tells it together with which others, and when next.
+    "payload": "varchar",
+    "next_attempt_at": "timestamp",
+    "group_id": "varchar",
+    "run_id": "varchar",
+    "claimed_by": "varchar",
+    "claimed_until": "timestamp",
+}
+
+# After this many failures in a row Slack is taken to be away; what is left stays due for the next time.
+STOP_AFTER_FAILURES = 3
+# Longer than any request takes. A deliverer that died holds its one notice this long.
+CLAIM = timedelta(minutes=3)
+# DuckDB lets one process write at a time. After acceptance, waiting a little beats telling twice.
+_MARK_TRIES = 20
+_MARK_PAUSE = 0.5
+_RUN_FAILED_PAUSES = (2.0, 5.0)
+
+
+class Session(Protocol):
+    """The part of an open transaction that the outbox uses."""
+
+    def frame(self, sql: str, **params: Any) -> pd.DataFrame: ...
+    def execute(self, sql: str, **params: Any) -> None: ...
+    def ensure(self, table: str, columns: Mapping[str, str]) -> None: ...
+
+
+class Warehouse(Session, Protocol):
+    """The part of the warehouse that the outbox uses."""
+
+    def transaction(self) -> AbstractContextManager[Session]: ...
+
+
+@dataclass(frozen=True)
+class DeliveryReport:
+    """What a delivery did, in notices: a digest of nine counts nine."""
+
+    sent: int = 0
+    waiting: int = 0  # to be tried again
+    failed: int = 0  # given up now
+    logged: int = 0  # written to the log, because nothing is configured
+    problem: str | None = None  # the last thing that went wrong, with its next step
+
+    def __str__(self) -> str:
+        said = f"{self.sent} sent, {self.waiting} waiting, {self.failed} failed, {self.logged} only logged"
+        return f"{said} ({self.problem})" if self.problem else said
+
+
+def write_outbox(
+    warehouse: Warehouse | Session,
+    transitions: Iterable[TransitionLike],
+    incidents: pd.DataFrame,
+    run_id: str,
+    as_of: datetime,
+    *,
+    base_url: str | None = None,
+    owners: Mapping[str, str] | None = None,
+) -> int:
+    """Insert the notices of a run; returns how many are new.
+
+    Pass the session of the transaction that writes the incidents: then a change and its notice are both kept
+    or both lost. With a warehouse the notices are a transaction of their own. Either way doing it again adds
+    nothing: the id of a notice is made of incident, transition and as-of time.
+    """
+    if hasattr(warehouse, "transaction"):
+        with warehouse.transaction() as session:
+            return _write(session, list(transitions), incidents, run_id, as_of, base_url, owners)
+    return _write(warehouse, list(transitions), incidents, run_id, as_of, base_url, owners)
+
+
+def deliver(
+    warehouse: Warehouse,
+    sender: SlackSender,
+    now: datetime,
+    max_wait_s: float = 20.0,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> DeliveryReport:
+    """Send what is due, oldest first. ``now`` is naive UTC; ``max_wait_s`` bounds the waiting Slack asks for.
+
+    Each message is claimed, sent and marked before the next, and no connection is open while Slack is asked.
+    A notice is told once, but for one window: when the process dies after Slack accepted and before the row
+    is marked (or Slack's answer is lost on the way), the notice is told again after the claim has ended.
+    Slack offers no key that would close it.
+    """
+    started = monotonic()
+
+    def clock() -> datetime:
+        return now + timedelta(seconds=monotonic() - started)
+
+    warehouse.ensure(ALERTS, COLUMNS)
+    if sender.configured:
+        _revive(warehouse)
+    sent = failed = logged = failures = 0
+    waited = 0.0
+    problem: str | None = None
+    for unit in due(_waiting(warehouse), now):
+        token = _claim(warehouse, unit, clock())
+        if token is None:
+            continue
+        message = _message(unit)
+        outcome: Outcome
+        if message is None:
+            outcome = Rejected("the stored payload cannot be read; the notice is lost", of_message=True)
+        else:
+            outcome = _send(sender, message)
+            # One row at a time is asked to wait, for as long as we may; then it is tried again.
+            while isinstance(outcome, Throttled) and waited + retry_after(outcome.retry_after) <= max_wait_s:
+                pause = retry_after(outcome.retry_after)
+                waited += pause
+                sleep(pause)
+                outcome = _send(sender, message)
+        state = after(outcome, unit, clock())
+        _mark(warehouse, token, state, sleep)
+        size = len(unit.notices)
+        if isinstance(outcome, Accepted):
+            sent += size
+            failures = 0
+            continue
+        if not sender.configured:
+            logged += size
+            continue
+        problem = state.last_error
+        if state.next_attempt_at is None:
+            failed += size
+            logger.error("a notice was given up: %s", problem)
+        if isinstance(outcome, Throttled) or (isinstance(outcome, Rejected) and not outcome.of_message):
+            # Slack's wish, and a fault of the configuration, are about the channel and not about one notice.
+            _hold(warehouse, state, clock())
+            break
+        failures += isinstance(outcome, Failed)
+        if failures >= STOP_AFTER_FAILURES:
+            break
+    waiting = len(_waiting(warehouse))
+    report = DeliveryReport(sent, waiting, failed, logged, problem)
+    if problem:
+        logger.warning("slack: %s", report)
+    return report
+
+
+def tell_run_failed(
+    sender: SlackSender,
+    run_id: str,
+    stage: str | None,
+    error: str,
+    *,
+    base_url: str | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Outcome:
+    """Tell that a run broke, past the outbox: the warehouse may be what broke.
+
+    Tried a few times, and written to the log when Slack does not take it.
+    """
+    message = run_failed(run_id, stage, error, base_url=base_url)
+    outcome = _send(sender, message)
+    for pause in _RUN_FAILED_PAUSES:
+        if not isinstance(outcome, Throttled | Failed):
+            break
+        sleep(min(retry_after(outcome.retry_after), 10.0) if isinstance(outcome, Throttled) else pause)
+        outcome = _send(sender, message)
+    if isinstance(outcome, Throttled | Failed | Rejected):
+        why = "it asks to wait" if isinstance(outcome, Throttled) else outcome.reason
+        logger.error("%s\n(not told in Slack: %s)", plain(message), why)
+    return outcome
+
+
+def _write(
+    session: Session,
+    transitions: Sequence[TransitionLike],
+    incidents: pd.DataFrame,
+    run_id: str,
+    as_of: datetime,
+    base_url: str | None,
+    owners: Mapping[str, str] | None,
+) -> int:
+    session.ensure(ALERTS, COLUMNS)
+    if not transitions:
+        return 0
+    wanted = sorted({change.incident_id for change in transitions})
+    earlier = session.frame(
+        f"select alert_id, incident_id, transition, payload from {ALERTS}"
+        " where incident_id in :ids order by created_at, alert_id",
+        ids=wanted,
+    )
+    told = {
+        str(row.incident_id): Told(str(row.transition), str(row.payload))
+        for row in earlier.itertuples(index=False)
+    }
+    changed = incidents[incidents["incident_id"].isin(wanted)]
+    made = notices(
+        transitions,
+        _by_id(changed),
+        told,
+        set(earlier["alert_id"]),
+        run_id=run_id,
+        as_of=as_of,
+        base_url=base_url,
+        owners=owners,
+    )
+    for notice in made:
+        _insert(session, notice, run_id)
+    return len(made)
+
+
+def _by_id(incidents: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    rows = [{str(key): value for key, value in row.items()} for row in incidents.to_dict("records")]
+    return {str(row["incident_id"]): row for row in rows}
+
+
+def _insert(session: Session, notice: Notice, run_id: str) -> None:
+    # One statement decides and inserts, so that even two runs at once leave one row.
+    session.execute(
+        f"""
+        insert into {ALERTS}
+            (alert_id, incident_id, transition, created_at, attempts, payload, next_attempt_at,
+             group_id, run_id)
+        select
+            :alert_id, :incident_id, :transition, cast(:created_at as timestamp), 0, :payload,
+            cast(:created_at as timestamp), cast(:group_id as varchar), :run_id
+        where not exists (select 1 from {ALERTS} where alert_id = :alert_id)
+        """,
+        alert_id=notice.alert_id,
+        incident_id=notice.incident_id,
+        transition=notice.transition,
+        created_at=notice.created_at,
+        payload=notice.payload,
+        group_id=notice.group_id,
+        run_id=run_id,
+    )
+
+
+def _waiting(warehouse: Warehouse) -> list[Waiting]:
+    """The rows that are to be sent, at whatever time."""
+    frame = warehouse.frame(f"select * from {ALERTS} where sent_at is null and next_attempt_at is not null")
+    return _rows(frame)
+
+
+def _revive(warehouse: Warehouse) -> None:
+    """Take up what was only logged while nothing was configured: the news that is still news."""
+    with warehouse.transaction() as session:
+        logged = _rows(
+            session.frame(
+                f"select * from {ALERTS}"
+                " where sent_at is null and next_attempt_at is null and last_error = :why",
+                why=NOT_CONFIGURED,
+            )
+        )
+        if not logged:
+            return
+        still_open = session.frame(f"select incident_id from {INCIDENTS} where status = 'open'")
+        decided = revive(logged, set(still_open["incident_id"]))
+        for alert, group in decided.waiting.items():
+            session.execute(
+                f"update {ALERTS} set next_attempt_at = created_at, last_error = null,"
+                " group_id = cast(:g as varchar) where alert_id = :alert",
+                g=group,
+                alert=alert,
+            )
+        for alert, why in decided.dropped.items():
+            session.execute(
+                f"update {ALERTS} set last_error = :why where alert_id = :alert", why=why, alert=alert
+            )
+
+
+def _claim(warehouse: Warehouse, unit: Unit, now: datetime) -> str | None:
+    """Mark the unit's rows as being sent by us; None when another deliverer was faster."""
+    token = uuid.uuid4().hex
+    ids = [notice.alert_id for notice in unit.notices]
+    with warehouse.transaction() as session:
+        session.execute(
+            f"update {ALERTS} set claimed_by = :token, claimed_until = :until"
+            " where alert_id in :ids and sent_at is null and next_attempt_at is not null"
+            " and (claimed_until is null or claimed_until <= :now)"
+            # Another deliverer may have tried it, and put it off, since we looked.
+            " and (last_error is null or next_attempt_at <= :now)",
+            token=token,
+            until=now + CLAIM,
+            ids=ids,
+            now=now,
+        )
+        ours = session.frame(f"select count(*) as n from {ALERTS} where claimed_by = :token", token=token)
+    return token if int(ours["n"].iloc[0]) == len(ids) else None
+
+
+def _mark(warehouse: Warehouse, token: str, state: After, sleep: Callable[[float], None]) -> None:
+    for left in reversed(range(_MARK_TRIES)):
+        try:
+            warehouse.execute(
+                f"update {ALERTS} set sent_at = cast(:sent_at as timestamp), attempts = :attempts,"
+                " last_error = cast(:last_error as varchar), next_attempt_at = cast(:next_at as timestamp),"
+                " claimed_by = null, claimed_until = null where claimed_by = :token",
+                sent_at=state.sent_at,
+                attempts=state.attempts,
+                last_error=state.last_error,
+                next_at=state.next_attempt_at,
+                token=token,
+            )
+            return
+        except Exception:
+            if not left:
+                raise
+            sleep(_MARK_PAUSE)
+
+
+def _hold(warehouse: Warehouse, state: After, now: datetime) -> None:
+    warehouse.execute(
+        f"update {ALERTS} set next_attempt_at = :until, last_error = coalesce(last_error, :why)"
+        " where sent_at is null and next_attempt_at < :until",
+        until=state.next_attempt_at or now + BACKOFF[-1],
+        why=state.last_error,
+    )
+
+
+def _send(sender: SlackSender, message: Message) -> Outcome:
+    try:
+        return sender.send(message)
+    except Exception as problem:
+        # A sender that breaks must not keep the other notices back; its text may hold a secret.
+        logger.error("the Slack sender broke: %s", type(problem).__name__)
+        return Failed(f"the Slack sender broke ({type(problem).__name__})")
+
+
+def _message(unit: Unit) -> Message | None:
+    """The unit's message; rows that cannot be read are left out of a digest, None when none can."""
+    messages = []
+    for notice in unit.notices:
+        try:
+            messages.append(Message.model_validate_json(notice.payload))
+        except ValueError:
+            logger.error("alert %s holds a payload that cannot be read", notice.alert_id)
+    if not messages:
+        return None
+    return messages[0] if len(messages) == 1 else digest(sorted(messages, key=worst_first))
+
+
+def _rows(frame: pd.DataFrame) -> list[Waiting]:
+    return [
+        Waiting(
+            alert_id=str(row["alert_id"]),
+            incident_id=str(row["incident_id"]),
+            transition=str(row["transition"]),
+            created_at=_moment(row["created_at"]) or datetime.min,
+            attempts=0 if pd.isna(row["attempts"]) else int(row["attempts"]),
+            last_error=None if pd.isna(row["last_error"]) else str(row["last_error"]),
+            next_attempt_at=_moment(row["next_attempt_at"]) or datetime.min,
+            group_id=None if pd.isna(row["group_id"]) else str(row["group_id"]),
+            payload="" if pd.isna(row["payload"]) else str(row["payload"]),
+        )
+        for row in frame.to_dict("records")
+    ]
+
+
+def _moment(value: Any) -> datetime | None:
+    return None if pd.isna(value) else pd.Timestamp(value).to_pydatetime()

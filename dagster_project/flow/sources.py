@@ -1,0 +1,196 @@
+"""Stage `sources`: what Segment landed, per source; which can be read, how fresh they are, which days changed."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pandas as pd
+
+from dagster_project.flow.census import (
+    CENSUS,
+    CENSUS_SINCE,
+    CONTRACTS,
+    as_day,
+    changed_days,
+    fingerprints,
+    take_census,
+    with_following,
+)
+from dagster_project.flow.context import Health, RunContext
+from dagster_project.flow.inputs import TABLES, WORK, ensure_tables, write_inputs
+
+NEEDED = ("id", "event_text", "received_at")
+HEALTH = {
+    "source": "varchar",
+    "status": "varchar",
+    "problem": "varchar",
+    "last_received_at": "timestamp",
+    "messages": "bigint",
+}
+
+
+def read_sources(context: RunContext) -> list[Health]:
+    """Write the contract for this run, stage every source and name the days whose rows are to be read again.
+
+    A source that cannot be read is told in its `Health` and left out; the others go on. Writes the
+    `input_*` tables, `input_received_days` and `source_health`.
+    """
+    warehouse, workspace = context.warehouse, context.workspace
+    ensure_tables(warehouse)
+    warehouse.ensure(f"{WORK}.state_census", CENSUS)
+    warehouse.ensure(f"{WORK}.state_contracts", CONTRACTS)
+    problems = _missing_parts(context)
+    _write(context, set(problems))
+    context.dbt.render(workspace)
+    context.dbt.run([f"stg_segment__{source.name}" for source in workspace.sources])
+
+    before = warehouse.frame(f"select * from {WORK}.state_census where kind = 'source'")
+    known = warehouse.frame(f"select * from {WORK}.state_contracts where kind = 'source'")
+    now = fingerprints(workspace)
+    censuses: list[pd.DataFrame] = []
+    ranges: list[dict[str, object]] = []
+    to_read: list[dict[str, object]] = []
+    results = []
+    for source in workspace.sources:
+        if source.name in problems:
+            results.append(Health(source.name, "broken", problems[source.name]))
+            continue
+        own = before[before["name"] == source.name]
+        same_contract = _fingerprint(known, source.name) == _fingerprint(now, source.name)
+        since = looked_back_to(context) if len(own) and same_contract else None
+        try:
+            census = take_census(
+                warehouse,
+                "source",
+                source.name,
+                f"{WORK}.stg_segment__{source.name}",
+                grain="event",
+                since=since,
+                as_of=context.as_of,
+            )
+        except Exception as error:
+            problems[source.name] = (
+                f"{source.schema_name}.tracks cannot be read: {first_line(error)}; mend the table, then run again"
+            )
+            results.append(Health(source.name, "broken", problems[source.name]))
+            continue
+        changed = changed_days(census, own if same_contract else own.iloc[0:0], since)
+        days = with_following(changed, [as_day(day) for day in census["day"] if not pd.isna(day)])
+        to_read += [{"source": source.name, "day": day} for day in days]
+        censuses.append(census)
+        ranges.append({"kind": "source", "name": source.name, "since": since})
+        latest = warehouse.frame(
+            f"select max(received_at) as latest from {WORK}.stg_segment__{source.name} where received_at <= "
+            "cast(:as_of as timestamp) and received_at >= cast(:since as timestamp)",
+            as_of=context.as_of.isoformat(sep=" "),
+            since=(since or date(1900, 1, 1)).isoformat(),
+        )["latest"].iloc[0]
+        results.append(
+            Health(
+                source.name,
+                "ok",
+                None,
+                rows=int(census["rows_seen"].sum()) if len(census) else 0,
+                days_to_read=len(days),
+                latest=None if pd.isna(latest) else pd.Timestamp(latest).to_pydatetime(),
+            )
+        )
+
+    _write(context, {each.name for each in results if each.status == "broken"})
+    with warehouse.transaction() as session:
+        session.replace(
+            f"{WORK}.input_received_days",
+            pd.DataFrame(to_read, columns=["source", "day"]),
+            TABLES["input_received_days"],
+        )
+        session.replace(
+            f"{WORK}.census_sources",
+            pd.concat(censuses) if censuses else pd.DataFrame(columns=list(CENSUS)),
+            CENSUS,
+        )
+        session.replace(
+            f"{WORK}.census_sources_since", pd.DataFrame(ranges, columns=list(CENSUS_SINCE)), CENSUS_SINCE
+        )
+        session.replace(
+            f"{WORK}.source_health",
+            pd.DataFrame(
+                [
+                    {
+                        "source": each.name,
+                        "status": each.status,
+                        "problem": each.problem,
+                        "last_received_at": each.latest,
+                        "messages": each.rows,
+                    }
+                    for each in results
+                ],
+                columns=list(HEALTH),
+            ),
+            HEALTH,
+        )
+    return results
+
+
+def looked_back_to(context: RunContext) -> date:
+    """The first day in which landed rows are compared with the last run's; `from_day` moves it back."""
+    back = context.as_of.date() - timedelta(days=context.workspace.lookback_days)
+    return min(back, context.from_day - timedelta(days=1)) if context.from_day else back
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an engine's error, without the statement or its values."""
+    text = str(getattr(error, "orig", None) or error).strip()
+    return text.splitlines()[0][:300] if text else type(error).__name__
+
+
+def _write(context: RunContext, broken_sources: set[str]) -> None:
+    known_broken = context.warehouse.frame(
+        f"select destination from {WORK}.input_destinations where healthy = false"
+    )
+    write_inputs(
+        context.warehouse,
+        context.workspace,
+        run_id=context.run_id,
+        as_of=context.as_of,
+        from_day=context.from_day,
+        to_day=context.to_day,
+        broken_sources=broken_sources,
+        broken_destinations=set(known_broken["destination"]),
+    )
+
+
+def _missing_parts(context: RunContext) -> dict[str, str]:
+    """Source -> what is missing: the schema, its tracks table or a column that nothing works without."""
+    tables = [f"{source.schema_name}.tracks" for source in context.workspace.sources]
+    found = context.warehouse.columns(tables)
+    schemas = {
+        str(name).lower()
+        for name in context.warehouse.frame("select schema_name as s from information_schema.schemata")["s"]
+    }
+    problems = {}
+    for source in context.workspace.sources:
+        table = f"{source.schema_name}.tracks".lower()
+        columns = {column for name, column in found if name == table}
+        if source.schema_name.lower() not in schemas:
+            problems[source.name] = (
+                f"schema {source.schema_name} does not exist; check `schema` of {source.name} in workspace.yml, "
+                "or the warehouse's sync in Segment"
+            )
+        elif not columns:
+            problems[source.name] = (
+                f"table {source.schema_name}.tracks does not exist; check that the source syncs its tracks "
+                "(Segment: Selective Sync)"
+            )
+        else:
+            lacking = [name for name in NEEDED if name not in columns]
+            if lacking:
+                problems[source.name] = (
+                    f"table {source.schema_name}.tracks has no column {', '.join(lacking)}; "
+                    "switch it on again in Segment's Selective Sync"
+                )
+    return problems
+
+
+def _fingerprint(frame: pd.DataFrame, name: str) -> str | None:
+    own = frame[(frame["kind"] == "source") & (frame["name"] == name)]
+    return None if own.empty else str(own["fingerprint"].iloc[0])

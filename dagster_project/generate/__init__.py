@@ -1,0 +1,1 @@
+"""Writes what is generated from `expectations/`: suites, dbt staging models, JSON schemas."""

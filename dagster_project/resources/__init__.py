@@ -1,0 +1,1 @@
+"""The tools the stages use: warehouse, dbt, Great Expectations, Slack."""

@@ -1,0 +1,117 @@
+"""The environment: which variables are read, what each is for, and what to say when one is missing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+Target = Literal["duckdb", "snowflake"]
+
+
+class SettingsError(Exception):
+    """The environment is wrong or lacks something; the text names variable, fact and next step."""
+
+
+class Settings(BaseModel):
+    """What the environment says. Reading it needs no secret; using a part of it may."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    expectations_dir: Path = Path("expectations")
+    target: Target = "duckdb"
+    duckdb_path: Path = Path(".recon/warehouse.duckdb")
+    state_dir: Path = Path(".recon")
+    dagster_home: Path | None = None
+    slack_webhook_url: SecretStr | None = None
+    slack_bot_token: SecretStr | None = None
+    slack_api_url: str = "https://slack.com/api"
+    snowflake_account: str | None = None
+    snowflake_user: str | None = None
+    snowflake_password: SecretStr | None = None
+    snowflake_private_key_path: Path | None = None
+    snowflake_private_key_passphrase: SecretStr | None = None
+    snowflake_role: str | None = None
+    snowflake_database: str | None = None
+    snowflake_warehouse: str | None = None
+    # A server that answers as Snowflake does is reached by these.
+    snowflake_host: str | None = None
+    snowflake_port: int | None = Field(default=None, ge=1, le=65_535)
+    snowflake_protocol: Literal["http", "https"] | None = None
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """The settings of this process. An empty variable counts as unset, as it does in a shell."""
+        environ = os.environ if environ is None else environ
+        said: dict[str, Any] = {
+            field: environ[variable] for field, variable in VARIABLES.items() if environ.get(variable)
+        }
+        if said.get("target", "duckdb") not in get_args(Target):
+            raise SettingsError(
+                f"RECON_TARGET is {said['target']!r}; write one of {', '.join(get_args(Target))}"
+            )
+        if said.get("snowflake_protocol", "https") not in ("http", "https"):
+            raise SettingsError("SNOWFLAKE_PROTOCOL is neither http nor https; unset it")
+        port = said.get("snowflake_port", "443")
+        if not (port.isascii() and port.isdigit() and 1 <= int(port[:9]) <= 65_535):
+            raise SettingsError(f"SNOWFLAKE_PORT is {port!r}; write a number from 1 to 65535, or unset it")
+        return cls(**said)
+
+    def require(self, *fields: str, needed_by: str) -> None:
+        """Refuses, with every missing variable named at once, to go on without these."""
+        absent = [VARIABLES[field] for field in fields if getattr(self, field) is None]
+        if absent:
+            raise missing(*absent, needed_by=needed_by)
+
+    def require_warehouse(self) -> None:
+        """Refuses to go on when the target's connection cannot be made with what is set."""
+        if self.target != "snowflake":
+            return
+        needed_by = "the Snowflake target (RECON_TARGET=snowflake)"
+        self.require("snowflake_account", "snowflake_user", "snowflake_database", needed_by=needed_by)
+        if self.snowflake_password is None and self.snowflake_private_key_path is None:
+            raise missing("SNOWFLAKE_PASSWORD or SNOWFLAKE_PRIVATE_KEY_PATH", needed_by=needed_by)
+
+    @property
+    def home(self) -> Path:
+        """Where Dagster keeps its runs; absolute, as Dagster asks."""
+        return (self.dagster_home or self.state_dir).absolute()
+
+
+VARIABLES: Final[Mapping[str, str]] = {
+    "expectations_dir": "RECON_EXPECTATIONS_DIR",
+    "target": "RECON_TARGET",
+    "duckdb_path": "RECON_DUCKDB_PATH",
+    "state_dir": "RECON_STATE_DIR",
+    # All others are named in upper case, as the tools that own them do.
+    **{
+        field: field.upper()
+        for field in Settings.model_fields
+        if field.startswith(("slack_", "snowflake_")) or field == "dagster_home"
+    },
+}
+
+
+def missing(*variables: str, needed_by: str) -> SettingsError:
+    """The error for variables that are not set: which, and what needs them."""
+    names = " and ".join(variables)
+    verb, them = ("is", "it") if len(variables) == 1 else ("are", "them")
+    return SettingsError(
+        f"{names} {verb} not set, and {needed_by} needs {them}; set {them} in the environment of this command"
+    )
+
+
+def project_root() -> Path:
+    """The checkout: the folder that holds `dbt/` and `workspace.yaml`.
+
+    The package is installed from it in place; a copy installed elsewhere is run from inside the checkout.
+    """
+    beside_the_package = Path(__file__).resolve().parents[1]
+    here = Path.cwd()
+    for folder in (beside_the_package, here, *here.parents):
+        if (folder / "dbt" / "dbt_project.yml").is_file() and (folder / "workspace.yaml").is_file():
+            return folder
+    raise SettingsError(f"no checkout holds {here}; run from the folder that holds dbt/ and workspace.yaml")

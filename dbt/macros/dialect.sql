@@ -1,0 +1,169 @@
+{#
+  Everything that differs between DuckDB and Snowflake. The comment says what a macro returns in words;
+  tests/portability holds the truth table of each against both engines.
+#}
+
+{# 64-bit key of a text, null for null. Equal only to keys made on the same engine and version. #}
+{% macro row_key(expression) -%}
+    {{ return(adapter.dispatch('row_key')(expression)) }}
+{%- endmacro %}
+{% macro default__row_key(expression) -%}
+    (case when {{ expression }} is not null then hash({{ expression }}) end)
+{%- endmacro %}
+
+{# Column type that holds a row_key. #}
+{% macro key_type() -%}
+    {{ return(adapter.dispatch('key_type')()) }}
+{%- endmacro %}
+{% macro duckdb__key_type() -%} ubigint {%- endmacro %}
+{% macro snowflake__key_type() -%} number(19, 0) {%- endmacro %}
+
+{# A bigint with only the bit `index` (0-61) set. #}
+{% macro bit(index) -%}
+    {{ return(adapter.dispatch('bit')(index)) }}
+{%- endmacro %}
+{% macro duckdb__bit(index) -%} (cast(1 as bigint) << cast({{ index }} as bigint)) {%- endmacro %}
+{% macro snowflake__bit(index) -%} bitshiftleft(1, {{ index }}) {%- endmacro %}
+
+{% macro bits_and(a, b) -%}
+    {{ return(adapter.dispatch('bits_and')(a, b)) }}
+{%- endmacro %}
+{% macro duckdb__bits_and(a, b) -%} (({{ a }}) & ({{ b }})) {%- endmacro %}
+{% macro snowflake__bits_and(a, b) -%} bitand({{ a }}, {{ b }}) {%- endmacro %}
+
+{% macro bits_or(a, b) -%}
+    {{ return(adapter.dispatch('bits_or')(a, b)) }}
+{%- endmacro %}
+{% macro duckdb__bits_or(a, b) -%} (({{ a }}) | ({{ b }})) {%- endmacro %}
+{% macro snowflake__bits_or(a, b) -%} bitor({{ a }}, {{ b }}) {%- endmacro %}
+
+{# Bits of `a` that are not in `b`. #}
+{% macro bits_without(a, b) -%}
+    {{ return(adapter.dispatch('bits_without')(a, b)) }}
+{%- endmacro %}
+{% macro default__bits_without(a, b) -%}
+    (({{ a }}) - {{ bits_and(a, b) }})
+{%- endmacro %}
+
+{# All bits of a group in one bigint; null for no row. #}
+{% macro bits_any(expression) -%}
+    {{ return(adapter.dispatch('bits_any')(expression)) }}
+{%- endmacro %}
+{% macro duckdb__bits_any(expression) -%} bit_or({{ expression }}) {%- endmacro %}
+{% macro snowflake__bits_any(expression) -%} bitor_agg({{ expression }}) {%- endmacro %}
+
+{# Wall-clock time in an IANA zone of a naive UTC timestamp. #}
+{% macro local_time(utc, zone) -%}
+    {{ return(adapter.dispatch('local_time')(utc, zone)) }}
+{%- endmacro %}
+{% macro duckdb__local_time(utc, zone) -%} timezone({{ zone }}, timezone('UTC', {{ utc }})) {%- endmacro %}
+{% macro snowflake__local_time(utc, zone) -%} convert_timezone('UTC', {{ zone }}, {{ utc }}) {%- endmacro %}
+
+{# Naive UTC of a wall-clock time in an IANA zone; an hour that exists twice gives either. #}
+{% macro utc_time(local, zone) -%}
+    {{ return(adapter.dispatch('utc_time')(local, zone)) }}
+{%- endmacro %}
+{% macro duckdb__utc_time(local, zone) -%} timezone('UTC', timezone({{ zone }}, {{ local }})) {%- endmacro %}
+{% macro snowflake__utc_time(local, zone) -%} convert_timezone({{ zone }}, 'UTC', {{ local }}) {%- endmacro %}
+
+{#
+  The quarter of an hour that a timestamp stands in. Every zone in use today is a multiple of 15 minutes
+  from UTC, so whatever its day is, a whole slot has it.
+#}
+{% macro quarter_hour(timestamp) -%}
+    {{ return(adapter.dispatch('quarter_hour')(timestamp)) }}
+{%- endmacro %}
+{% macro duckdb__quarter_hour(timestamp) -%} time_bucket(interval '15 minutes', {{ timestamp }}) {%- endmacro %}
+{% macro snowflake__quarter_hour(timestamp) -%} time_slice({{ timestamp }}, 15, 'MINUTE') {%- endmacro %}
+
+{# A timestamp moved by whole seconds, given as an expression. #}
+{% macro add_seconds(timestamp, seconds) -%}
+    {{ return(adapter.dispatch('add_seconds')(timestamp, seconds)) }}
+{%- endmacro %}
+{% macro duckdb__add_seconds(timestamp, seconds) -%} ({{ timestamp }} + to_seconds({{ seconds }})) {%- endmacro %}
+{% macro snowflake__add_seconds(timestamp, seconds) -%} dateadd('second', {{ seconds }}, {{ timestamp }}) {%- endmacro %}
+
+{# A date moved by whole days. #}
+{% macro add_days(day, days) -%}
+    {{ return(adapter.dispatch('add_days')(day, days)) }}
+{%- endmacro %}
+{% macro duckdb__add_days(day, days) -%} cast({{ day }} + cast({{ days }} as integer) as date) {%- endmacro %}
+{% macro snowflake__add_days(day, days) -%} dateadd('day', {{ days }}, {{ day }}) {%- endmacro %}
+
+{# Whether the whole text matches a regular expression written with anchors; null for null. #}
+{% macro matches(expression, pattern) -%}
+    {{ return(adapter.dispatch('matches')(expression, pattern)) }}
+{%- endmacro %}
+{% macro duckdb__matches(expression, pattern) -%} regexp_full_match({{ expression }}, {{ pattern }}) {%- endmacro %}
+{% macro snowflake__matches(expression, pattern) -%} regexp_like({{ expression }}, {{ pattern }}) {%- endmacro %}
+
+{# Lower-case hex sha256 of a text. #}
+{% macro sha256_hex(expression) -%}
+    {{ return(adapter.dispatch('sha256_hex')(expression)) }}
+{%- endmacro %}
+{% macro duckdb__sha256_hex(expression) -%} sha256({{ expression }}) {%- endmacro %}
+{% macro snowflake__sha256_hex(expression) -%} sha2({{ expression }}, 256) {%- endmacro %}
+
+{# The first uuid inside a text, lower-case; null when there is none. #}
+{% macro uuid_inside(expression) -%}
+    {{ return(adapter.dispatch('uuid_inside')(expression)) }}
+{%- endmacro %}
+{% macro duckdb__uuid_inside(expression) -%}
+    nullif(lower(regexp_extract({{ expression }}, '[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}')), '')
+{%- endmacro %}
+{% macro snowflake__uuid_inside(expression) -%}
+    lower(regexp_substr({{ expression }}, '[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}'))
+{%- endmacro %}
+
+{# A text as a timestamp without zone, null when it is none. #}
+{% macro try_timestamp(expression) -%}
+    {{ return(adapter.dispatch('try_timestamp')(expression)) }}
+{%- endmacro %}
+{% macro duckdb__try_timestamp(expression) -%} try_cast({{ expression }} as timestamp) {%- endmacro %}
+{% macro snowflake__try_timestamp(expression) -%} try_to_timestamp_ntz({{ expression }}) {%- endmacro %}
+
+{# A text with an offset (or Z) as naive UTC, null when it is none. #}
+{% macro try_timestamp_utc(expression) -%}
+    {{ return(adapter.dispatch('try_timestamp_utc')(expression)) }}
+{%- endmacro %}
+{% macro duckdb__try_timestamp_utc(expression) -%}
+    timezone('UTC', try_cast({{ expression }} as timestamptz))
+{%- endmacro %}
+{% macro snowflake__try_timestamp_utc(expression) -%}
+    cast(convert_timezone('UTC', try_to_timestamp_tz({{ expression }})) as timestamp_ntz)
+{%- endmacro %}
+
+{# A naive UTC timestamp of seconds since 1970, given as a number with fractions. #}
+{% macro epoch_timestamp(seconds) -%}
+    {{ return(adapter.dispatch('epoch_timestamp')(seconds)) }}
+{%- endmacro %}
+{% macro duckdb__epoch_timestamp(seconds) -%} make_timestamp(cast({{ seconds }} * 1000000 as bigint)) {%- endmacro %}
+{% macro snowflake__epoch_timestamp(seconds) -%} to_timestamp_ntz(cast({{ seconds }} * 1000000 as bigint), 6) {%- endmacro %}
+
+{# Whole seconds since 1970 of a naive UTC timestamp. #}
+{% macro epoch_seconds(timestamp) -%}
+    {{ return(adapter.dispatch('epoch_seconds')(timestamp)) }}
+{%- endmacro %}
+{% macro duckdb__epoch_seconds(timestamp) -%} (epoch_ms({{ timestamp }}) // 1000) {%- endmacro %}
+{% macro snowflake__epoch_seconds(timestamp) -%} date_part('epoch_second', {{ timestamp }}) {%- endmacro %}
+
+{# A text as a decimal number, null when it is none. #}
+{% macro try_number(expression) -%}
+    {{ return(adapter.dispatch('try_number')(expression)) }}
+{%- endmacro %}
+{% macro duckdb__try_number(expression) -%} try_cast({{ expression }} as decimal(38, 9)) {%- endmacro %}
+{% macro snowflake__try_number(expression) -%} try_to_number({{ expression }}, 38, 9) {%- endmacro %}
+
+{# A text literal that holds exactly this value. #}
+{% macro text_literal(value) -%}
+    {{ return(adapter.dispatch('text_literal')(value)) }}
+{%- endmacro %}
+{% macro duckdb__text_literal(value) -%} '{{ value | replace("'", "''") }}' {%- endmacro %}
+{% macro snowflake__text_literal(value) -%} '{{ value | replace("\\", "\\\\") | replace("'", "''") }}' {%- endmacro %}
+
+{# A column or schema name as it is stored: quoted, in the engine's own case for names that were made unquoted. #}
+{% macro quoted_name(name) -%}
+    {{ return(adapter.dispatch('quoted_name')(name)) }}
+{%- endmacro %}
+{% macro duckdb__quoted_name(name) -%} "{{ name | replace('"', '""') }}" {%- endmacro %}
+{% macro snowflake__quoted_name(name) -%} "{{ name | replace('"', '""') }}" {%- endmacro %}

@@ -1,0 +1,151 @@
+{#
+  The rules of the tracking plan on properties, judged in one pass over each event table's days to read: every
+  row is tested against all rules of its table at once, and only the indexes of the rules it breaks come out.
+  Columns: source, message_id, event_text, slot (quarter of an hour, naive UTC), received_day, rule_index.
+  Grain: one row per message copy and broken rule.
+#}
+{% macro broken_property_rules() %}
+    {%- set parts = [] -%}
+    {%- if execute -%}
+        {%- set schemas = {} -%}
+        {%- for row in run_query(
+            "select source, lower(schema_name) as schema_name from " ~ source('inputs', 'input_sources') ~ " where healthy order by 1"
+        ).rows -%}
+            {%- do schemas.update({row[0]: row[1]}) -%}
+        {%- endfor -%}
+        {%- set tables = {} -%}
+        {%- set rows = run_query(
+            "select lower(table_schema), lower(table_name), table_schema, table_name, column_name, data_type"
+            ~ " from information_schema.columns where lower(table_schema) in"
+            ~ " (select lower(schema_name) from " ~ source('inputs', 'input_sources') ~ " where healthy)"
+        ).rows if schemas else [] -%}
+        {%- for row in rows -%}
+            {%- set table = tables.setdefault(row[0] ~ '.' ~ row[1], {'schema': row[2], 'name': row[3], 'columns': {}}) -%}
+            {%- do table['columns'].update({row[4] | lower: {'name': row[4], 'type': row[5] | lower}}) -%}
+        {%- endfor -%}
+        {%- set rules_of = {} -%}
+        {%- for row in run_query(
+            "select source, event_slug, rule_index, rule, column_name, types, enum_values, minimum, maximum from "
+            ~ source('inputs', 'input_property_rules') ~ " order by source, event_slug, rule_index"
+        ).rows -%}
+            {%- do rules_of.setdefault((row[0], row[1]), []).append(row) -%}
+        {%- endfor -%}
+        {%- for (name, slug), rules in rules_of.items() -%}
+            {%- set table = tables.get(schemas.get(name, '') ~ '.' ~ slug) -%}
+            {%- set days = days_to_read('source', name) if table else [] -%}
+            {%- if table and days and 'id' in table['columns'] and 'event_text' in table['columns'] and 'received_at' in table['columns'] -%}
+                {%- set conditions = [] -%}
+                {%- for rule in rules -%}
+                    {%- set condition = broken_rule_condition(rule, table['columns']) | trim -%}
+                    {%- if condition -%}{%- do conditions.append((rule[2] | int, condition)) -%}{%- endif -%}
+                {%- endfor -%}
+                {%- if conditions -%}{%- do parts.append((name, table, days, conditions)) -%}{%- endif -%}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {%- for name, table, days, conditions in parts %}
+    select
+        cast({{ text_literal(name) }} as varchar) as source,
+        {{ broken_rules_of_table(table, days, conditions) }}
+    {{ 'union all' if not loop.last }}
+    {%- else %}
+    select
+        cast(null as varchar) as source, cast(null as varchar) as message_id, cast(null as varchar) as event_text,
+        cast(null as {{ dbt.type_timestamp() }}) as slot, cast(null as date) as received_day,
+        cast(null as bigint) as rule_index
+    where 1 = 0
+    {%- endfor %}
+{% endmacro %}
+
+{% macro broken_rules_of_table(table, days, conditions) -%}
+    {{ return(adapter.dispatch('broken_rules_of_table')(table, days, conditions)) }}
+{%- endmacro %}
+
+{% macro duckdb__broken_rules_of_table(table, days, conditions) -%}
+        message_id, event_text, slot, received_day, rule_index
+    from (
+        select
+            message_id, event_text, slot, received_day,
+            unnest(list_filter([{{ rule_cases(conditions) }}], lambda rule: rule is not null)) as rule_index
+        from ({{ rule_rows(table, days) }}) as rows_of_days
+    ) as broken
+{%- endmacro %}
+
+{% macro snowflake__broken_rules_of_table(table, days, conditions) -%}
+        message_id, event_text, slot, received_day, cast(broken.value as bigint) as rule_index
+    from ({{ rule_rows(table, days) }}) as rows_of_days,
+        lateral flatten(input => array_construct_compact({{ rule_cases(conditions) }})) as broken
+{%- endmacro %}
+
+{% macro rule_cases(conditions) -%}
+    {%- for index, condition in conditions -%}
+        case when {{ condition }} then {{ index }} end{{ ', ' if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}
+
+{% macro rule_rows(table, days) -%}
+    {%- set columns = table['columns'] -%}
+    {%- set time_column = columns['timestamp'] if 'timestamp' in columns else columns['received_at'] -%}
+    select
+        *,
+        cast({{ quoted_name(columns['id'].name) }} as varchar) as message_id,
+        cast({{ quoted_name(columns['received_at'].name) }} as date) as received_day,
+        {{ quarter_hour('cast(' ~ quoted_name(time_column.name) ~ ' as ' ~ dbt.type_timestamp() ~ ')') }} as slot
+    from {{ quoted_name(table['schema']) }}.{{ quoted_name(table['name']) }}
+    where {{ on_days('cast(' ~ quoted_name(columns['received_at'].name) ~ ' as ' ~ dbt.type_timestamp() ~ ')', days) }}
+{%- endmacro %}
+
+{#
+  When a row breaks a rule, by what the column's type still shows: Segment types a column by its first value
+  and casts or drops later ones. Empty when it cannot be broken there.
+  rule: source, event_slug, rule_index, rule, column_name, types (JSON), enum_values (JSON), minimum, maximum.
+#}
+{% macro broken_rule_condition(rule, columns) -%}
+    {%- set column = columns.get(rule[4]) -%}
+    {%- set kind = rule[3] -%}
+    {%- if column is none -%}
+        {%- if kind == 'required' -%} true {%- endif -%}
+    {%- else -%}
+        {%- set value = quoted_name(column.name) -%}
+        {%- set type = column.type -%}
+        {%- set is_text = 'char' in type or 'text' in type or 'string' in type -%}
+        {%- set is_flag = 'bool' in type -%}
+        {%- set is_time = 'timestamp' in type or 'date' in type -%}
+        {%- set number = try_number(value) if is_text else value -%}
+        {%- if kind == 'required' -%} {{ value }} is null
+        {%- elif kind == 'unplanned_property' -%} {{ value }} is not null
+        {%- elif kind == 'enum' -%}
+            {%- if is_flag -%} {{ value }} is not null and lower(cast({{ value }} as varchar)) not in (
+            {%- else -%} {{ value }} is not null and cast({{ value }} as varchar) not in (
+            {%- endif -%}
+            {%- for option in fromjson(rule[6]) %}{{ text_literal(option) }}{{ ', ' if not loop.last }}{% endfor -%} )
+        {%- elif kind == 'range' and not is_flag and not is_time -%}
+            {%- if rule[7] is not none and rule[8] is not none -%} ({{ number }} < {{ rule[7] }} or {{ number }} > {{ rule[8] }})
+            {%- elif rule[7] is not none -%} {{ number }} < {{ rule[7] }}
+            {%- elif rule[8] is not none -%} {{ number }} > {{ rule[8] }}
+            {%- endif -%}
+        {%- elif kind == 'type' -%}
+            {%- set types = fromjson(rule[5]) -%}
+            {%- if is_text -%}
+                {%- if 'string' not in types -%}
+                    {%- set fits = [] -%}
+                    {%- if 'number' in types -%}{%- do fits.append(try_number(value) ~ ' is not null') -%}
+                    {%- elif 'integer' in types -%}{%- do fits.append(try_number(value) ~ ' = floor(' ~ try_number(value) ~ ')') -%}{%- endif -%}
+                    {%- if 'boolean' in types -%}{%- do fits.append("lower(" ~ value ~ ") in ('true', 'false')") -%}{%- endif -%}
+                    {%- if 'array' in types -%}{%- do fits.append(value ~ " like '[%'") -%}{%- endif -%}
+                    {%- if 'object' in types -%}{%- do fits.append(value ~ " like '{%'") -%}{%- endif -%}
+                    {%- if fits -%} {{ value }} is not null and not coalesce({{ fits | join(' or ') }}, false) {%- endif -%}
+                {%- endif -%}
+            {%- elif is_flag -%}
+                {%- if 'boolean' not in types -%} {{ value }} is not null {%- endif -%}
+            {%- elif is_time -%}
+                {%- if 'string' not in types -%} {{ value }} is not null {%- endif -%}
+            {%- else -%}
+                {%- if 'number' in types -%}
+                {%- elif 'integer' in types -%} {{ value }} <> floor({{ value }})
+                {%- else -%} {{ value }} is not null
+                {%- endif -%}
+            {%- endif -%}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}

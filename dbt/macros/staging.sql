@@ -1,0 +1,247 @@
+{#
+  Staging of one Segment source: rename and cast only. A column that Segment never made (it makes one at the
+  first non-null value) is null; a table that is not there, or lacks a column we cannot do without, gives no
+  rows, and the `sources` stage tells it as an incident.
+  Columns: source, message_id, event_text, event_slug, user_id, anonymous_id, received_at, sent_at,
+  original_timestamp, timestamp (all naive UTC), app_version, library_version, consent_denied (a bit for
+  each consent category, set when it was refused). Grain: one row per landed track row.
+#}
+{% macro stage_source(name, relation, consents=[]) %}
+    {%- set found = {} -%}
+    {%- if execute and relation is not none and load_relation(relation) is not none -%}
+        {%- for column in adapter.get_columns_in_relation(relation) -%}
+            {%- do found.update({column.name | lower: column}) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {%- set usable = 'id' in found and 'event_text' in found and 'received_at' in found -%}
+    select
+        cast({{ text_literal(name) }} as varchar) as source,
+        {{ staged_text(found, 'id') }} as message_id,
+        coalesce({{ staged_text(found, 'event_text') }}, '') as event_text,
+        coalesce({{ staged_text(found, 'event') }}, '') as event_slug,
+        {{ staged_text(found, 'user_id') }} as user_id,
+        {{ staged_text(found, 'anonymous_id') }} as anonymous_id,
+        {{ staged_utc(found, 'received_at') }} as received_at,
+        {{ staged_utc(found, 'sent_at') }} as sent_at,
+        {{ staged_utc(found, 'original_timestamp') }} as original_timestamp,
+        coalesce({{ staged_utc(found, 'timestamp') }}, {{ staged_utc(found, 'received_at') }}) as timestamp,
+        {{ staged_text(found, 'context_app_version') }} as app_version,
+        {{ staged_text(found, 'context_library_version') }} as library_version,
+        cast(
+            0
+            {%- for category in consents %}
+            {%- set column = 'context_consent_category_preferences_' ~ category.slug %}
+            {%- if column in found %}
+            + case when lower(cast({{ found[column].quoted }} as varchar)) = 'false'
+                then {{ bit(category.index) }} else 0 end
+            {%- endif %}
+            {%- endfor %} as bigint
+        ) as consent_denied
+    {% if usable -%}
+    from {{ relation }}
+    {%- else -%}
+    where 1 = 0
+    {%- endif %}
+{% endmacro %}
+
+{% macro staged_text(found, name) -%}
+    {%- if name in found -%} cast({{ found[name].quoted }} as varchar)
+    {%- else -%} cast(null as varchar)
+    {%- endif -%}
+{%- endmacro %}
+
+{# A timestamp column as naive UTC, whatever the loader made of it (Snowflake has been seen with text). #}
+{% macro staged_utc(found, name) -%}
+    {%- if name not in found -%} cast(null as {{ dbt.type_timestamp() }})
+    {%- else -%}
+        {%- set column = found[name] -%}
+        {%- set kind = column.data_type | lower -%}
+        {%- if 'char' in kind or 'text' in kind or 'string' in kind -%} {{ try_timestamp_utc(column.quoted) }}
+        {%- elif 'zone' in kind or '_tz' in kind or '_ltz' in kind or 'timestamptz' in kind -%}
+            {{ aware_to_utc(column.quoted) }}
+        {%- else -%} cast({{ column.quoted }} as {{ dbt.type_timestamp() }})
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{# A timestamp with zone as naive UTC. #}
+{% macro aware_to_utc(expression) -%}
+    {{ return(adapter.dispatch('aware_to_utc')(expression)) }}
+{%- endmacro %}
+{% macro duckdb__aware_to_utc(expression) -%} timezone('UTC', {{ expression }}) {%- endmacro %}
+{% macro snowflake__aware_to_utc(expression) -%}
+    cast(convert_timezone('UTC', {{ expression }}) as timestamp_ntz)
+{%- endmacro %}
+
+{#
+  Staging of one destination's export: rename and cast only. Times become wall-clock times in the zone in
+  which the destination reports: an offset is honoured, a naive time is taken as it stands, digits are an
+  epoch in seconds, milliseconds, microseconds or nanoseconds by their size.
+  grain event: destination, event_name, event_time, user_id, anonymous_id, message_id, one row per delivery.
+  grain daily_counts: destination, event_name, day, messages, one row per exported row.
+#}
+{% macro stage_destination(name, relation, grain, timezone, columns) %}
+    {%- set found = {} -%}
+    {%- if execute and relation is not none and load_relation(relation) is not none -%}
+        {%- for column in adapter.get_columns_in_relation(relation) -%}
+            {%- do found.update({column.name | lower: column}) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {%- set picked = {} -%}
+    {%- for logical, exported in columns.items() -%}
+        {%- if exported | lower in found -%}{%- do picked.update({logical: found[exported | lower]}) -%}{%- endif -%}
+    {%- endfor -%}
+    {%- set needed = ['event_name', 'event_time'] if grain == 'event' else ['event_name', 'day', 'count'] -%}
+    {%- set usable = needed | reject('in', picked) | list | length == 0 -%}
+    select
+        cast({{ text_literal(name) }} as varchar) as destination,
+        coalesce({{ staged_text(picked, 'event_name') }}, '') as event_name,
+    {%- if grain == 'event' %}
+        {{ staged_local(picked, 'event_time', timezone) }} as event_time,
+        {{ staged_text(picked, 'user_id') }} as user_id,
+        {{ staged_text(picked, 'anonymous_id') }} as anonymous_id,
+        {{ staged_text(picked, 'message_id') }} as message_id
+    {%- else %}
+        {{ staged_day(picked, 'day', timezone) }} as day,
+        {{ staged_count(picked, 'count') }} as messages
+    {%- endif %}
+    {% if usable -%}
+    from {{ relation }}
+    {%- else -%}
+    where 1 = 0
+    {%- endif %}
+{% endmacro %}
+
+{% macro staged_local(found, name, timezone) -%}
+    {%- if name not in found -%} cast(null as {{ dbt.type_timestamp() }})
+    {%- else -%}
+        {%- set column = found[name] -%}
+        {%- set kind = column.data_type | lower -%}
+        {%- set zone = text_literal(timezone) -%}
+        {%- if 'char' in kind or 'text' in kind or 'string' in kind -%} {{ local_from_text(column.quoted, zone) }}
+        {%- elif 'zone' in kind or '_tz' in kind or '_ltz' in kind or 'timestamptz' in kind -%}
+            {{ local_time(aware_to_utc(column.quoted), zone) }}
+        {%- elif 'timestamp' in kind or 'date' in kind -%} cast({{ column.quoted }} as {{ dbt.type_timestamp() }})
+        {%- else -%} {{ local_time(utc_from_epoch(column.quoted), zone) }}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{# The naive UTC timestamp of an epoch number: below 1e11 seconds, then milli-, micro- and nanoseconds. #}
+{% macro utc_from_epoch(number) -%}
+    {{ epoch_timestamp(
+        "(cast(" ~ number ~ " as decimal(38, 6)) / (case when abs(" ~ number ~ ") < 100000000000 then 1"
+        ~ " when abs(" ~ number ~ ") < 100000000000000 then 1000"
+        ~ " when abs(" ~ number ~ ") < 100000000000000000 then 1000000 else 1000000000 end))"
+    ) }}
+{%- endmacro %}
+
+{% macro local_from_text(expression, zone) -%}
+    case
+        when {{ matches(expression, "'[0-9]{9,19}([.][0-9]+)?'") }}
+            then {{ local_time(utc_from_epoch(try_number(expression)), zone) }}
+        when {{ matches(expression, "'.*[0-9]{2}:[0-9]{2}.*(Z|z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)'") }}
+            then {{ local_time(try_timestamp_utc(expression), zone) }}
+        else {{ try_timestamp(expression) }}
+    end
+{%- endmacro %}
+
+{% macro staged_day(found, name, timezone) -%}
+    {%- if name not in found -%} cast(null as date)
+    {%- else -%}
+        {%- set kind = found[name].data_type | lower -%}
+        {%- if 'char' in kind or 'text' in kind or 'string' in kind -%}
+            {#- GA4 writes 20261122. -#}
+            {%- set text = found[name].quoted -%}
+            cast(case
+                when {{ matches(text, "'[0-9]{8}'") }} then
+                    {{ try_timestamp("substr(" ~ text ~ ", 1, 4) || '-' || substr(" ~ text ~ ", 5, 2) || '-' || substr(" ~ text ~ ", 7, 2)") }}
+                else {{ local_from_text(text, text_literal(timezone)) }}
+            end as date)
+        {%- else -%} cast({{ staged_local(found, name, timezone) }} as date)
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro staged_count(found, name) -%}
+    {%- if name not in found -%} cast(null as bigint)
+    {%- else -%}
+        {%- set kind = found[name].data_type | lower -%}
+        {%- if 'char' in kind or 'text' in kind or 'string' in kind -%} cast({{ try_number(found[name].quoted) }} as bigint)
+        {%- else -%} cast({{ found[name].quoted }} as bigint)
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{# Names of the healthy parts of a kind ('source' or 'destination'), in order; read when the run executes. #}
+{% macro healthy(kind, grain=none) %}
+    {%- if not execute -%}{{ return([]) }}{%- endif -%}
+    {%- set relation = source('inputs', 'input_' ~ kind ~ 's') -%}
+    {%- set sql -%}
+        select {{ kind }} from {{ relation }} where healthy
+        {%- if grain %} and grain = '{{ grain }}'{% endif %} order by 1
+    {%- endset -%}
+    {{ return(run_query(sql).columns[0].values() | list) }}
+{% endmacro %}
+
+{# The as-of time in the clock of one source (UTC) or destination (its zone), as an ISO text. #}
+{% macro as_of_text(kind, name) %}
+    {%- set sql -%}
+        select cast(local_as_of as varchar) from {{ source('inputs', 'input_' ~ kind ~ 's') }}
+        where {{ kind }} = {{ text_literal(name) }}
+    {%- endset -%}
+    {{ return(run_query(sql).columns[0].values()[0]) }}
+{% endmacro %}
+
+{# The days to read again for one source or destination, as ISO texts in order. #}
+{% macro days_to_read(kind, name) %}
+    {%- if not execute -%}{{ return([]) }}{%- endif -%}
+    {%- set table = 'input_received_days' if kind == 'source' else 'input_export_days' -%}
+    {%- set sql -%}
+        select cast(day as varchar) from {{ source('inputs', table) }}
+        where {{ kind }} = {{ text_literal(name) }} order by 1
+    {%- endset -%}
+    {{ return(run_query(sql).columns[0].values() | list) }}
+{% endmacro %}
+
+{#
+  Rows of the given UTC days by a timestamp column: constant bounds first, so that the warehouse reads only
+  the partitions of the window, then the exact days.
+#}
+{% macro on_days(column, days) %}
+    {%- if not days -%} 1 = 0
+    {%- else -%}
+        {{ column }} >= cast('{{ days[0] }}' as {{ dbt.type_timestamp() }})
+        and {{ column }} < cast({{ add_days("cast('" ~ days[-1] ~ "' as date)", 1) }} as {{ dbt.type_timestamp() }})
+        and cast({{ column }} as date) in (
+            {%- for day in days %}cast('{{ day }}' as date){{ ', ' if not loop.last }}{% endfor -%}
+        )
+    {%- endif -%}
+{% endmacro %}
+
+{#
+  The staged rows of every healthy source (kind source) or destination of a grain, of the days to read only,
+  in one union. Every staging model is declared by ref, the broken ones are left out when the run executes.
+#}
+{% macro staged_rows(kind, time_column, grain=none) %}
+    {%- set names = workspace_sources() if kind == 'source' else workspace_destinations(grain) -%}
+    {%- set relations = {} -%}
+    {%- for name in names -%}
+        {%- do relations.update({name: ref(('stg_segment__' if kind == 'source' else 'stg_destination__') ~ name)}) -%}
+    {%- endfor -%}
+    {%- set parts = [] -%}
+    {%- for name in healthy(kind, grain) if name in relations -%}
+        {%- set days = days_to_read(kind, name) -%}
+        {%- if days -%}{%- do parts.append((relations[name], days, as_of_text(kind, name))) -%}{%- endif -%}
+    {%- endfor -%}
+    {%- for relation, days, as_of in parts %}
+    select * from {{ relation }}
+    where
+        {{ on_days(time_column, days) }}
+        -- What lies after the as-of time has not happened yet for this run.
+        and {{ time_column }} <= cast('{{ as_of }}' as {{ dbt.type_timestamp() }})
+    {{ 'union all' if not loop.last }}
+    {%- else %}
+    {{ stage_source('', none) if kind == 'source' else stage_destination('', none, grain, 'UTC', {}) }}
+    {%- endfor %}
+{% endmacro %}

@@ -1,0 +1,31 @@
+{#- Every name that a destination holds, with its daily count and whether a contract gives it. -#}
+{{ config(
+    materialized='day_window',
+    delete_where="exists (select 1 from " ~ ref('int_open_days') ~ " as d where d.in_scope and d.destination = int_delivery_names_daily.destination and d.day = int_delivery_names_daily.day)"
+) }}
+with
+
+named as (
+    select destination, day, event_name, cast(count(*) as bigint) as deliveries
+    from {{ ref('int_deliveries') }}
+    where day in (select day from {{ ref('int_window_days') }})
+    group by 1, 2, 3
+    union all
+    select destination, day, event_name, messages as deliveries
+    from {{ ref('int_export_counts') }}
+    where day in (select day from {{ ref('int_window_days') }})
+)
+
+select
+    named.day,
+    named.destination,
+    named.event_name,
+    named.deliveries,
+    route_names.event is not null as routable,
+    route_names.event
+from named
+inner join {{ ref('int_open_days') }} as open_days
+    on named.destination = open_days.destination and named.day = open_days.day
+left join {{ ref('int_route_names') }} as route_names
+    on named.destination = route_names.destination and named.event_name = route_names.event_name
+where open_days.in_scope

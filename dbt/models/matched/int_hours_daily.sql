@@ -1,0 +1,16 @@
+{#- The shape of a day: how much was expected and delivered in each local hour, for exports with times. -#}
+{{ config(
+    materialized='day_window',
+    delete_where="exists (select 1 from " ~ ref('int_open_days') ~ " as d where d.in_scope and d.destination = int_hours_daily.destination and d.day = int_hours_daily.day)"
+) }}
+select
+    outcomes.day,
+    outcomes.destination,
+    outcomes.hour,
+    cast(sum(outcomes.messages) as bigint) as expected,
+    cast(sum(case when outcomes.outcome = 'delivered' then outcomes.messages else 0 end) as bigint) as delivered
+from {{ ref('int_outcomes') }} as outcomes
+inner join {{ ref('int_open_days') }} as open_days
+    on outcomes.destination = open_days.destination and outcomes.day = open_days.day
+where open_days.in_scope and outcomes.outcome in ('delivered', 'missing', 'pending')
+group by 1, 2, 3

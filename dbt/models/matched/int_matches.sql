@@ -1,0 +1,96 @@
+{#-
+  One join by key for all destinations that hold message ids. `got` has a bit for each destination that holds the
+  message under a name of its contract; `got` equal to the wanted id bits is a match, and matches are counted by
+  quarter of an hour, never kept. What differs is kept as a row of its own (message_key not null).
+  A bit summed is the bit itself unless a destination holds the message twice: that is `repeated`.
+-#}
+with
+
+id_bits as (
+    select coalesce({{ bits_any("case when matching = 'message_id' then " ~ bit('bit_index') ~ " end") }}, 0) as bits
+    from {{ source('inputs', 'input_destinations') }}
+),
+
+wanted as (
+    select
+        expected.*,
+        {{ bits_and('expected.want', 'id_bits.bits') }} as want_id
+    from {{ ref('int_window_expected') }} as expected
+    cross join id_bits
+),
+
+delivered as (
+    select
+        delivery_key,
+        {{ bits_any(bit('bit_index')) }} as got,
+        sum({{ bit('bit_index') }}) <> {{ bits_any(bit('bit_index')) }} as repeated
+    from {{ ref('int_window_deliveries') }}
+    where matching = 'message_id' and event is not null and delivery_key is not null
+    group by 1
+),
+
+joined as (
+    select
+        coalesce(wanted.message_key, delivered.delivery_key) as message_key,
+        wanted.source,
+        wanted.event_text,
+        {{ quarter_hour('wanted.timestamp') }} as slot_timestamp,
+        {%- for clock in ['received_at', 'sent_at', 'original_timestamp'] %}
+        -- Null unless a destination counts by this clock, which keeps the groups few.
+        case
+            when (select count(*) from {{ source('inputs', 'input_destinations') }} as d where d.clock = '{{ clock }}') > 0
+                then {{ quarter_hour('wanted.' ~ clock) }}
+        end as slot_{{ clock }},
+        {%- endfor %}
+        coalesce(wanted.routed, 0) as routed,
+        coalesce(wanted.no_identifier, 0) as no_identifier,
+        coalesce(wanted.bad_identifier, 0) as bad_identifier,
+        coalesce(wanted.consent, 0) as consent,
+        coalesce(wanted.want, 0) as want,
+        coalesce(wanted.want_id, 0) as want_id,
+        coalesce(delivered.got, 0) as got,
+        coalesce(delivered.repeated, false) as repeated
+    from wanted
+    full outer join delivered on wanted.message_key = delivered.delivery_key
+)
+
+select
+    cast(null as {{ key_type() }}) as message_key,
+    source,
+    event_text,
+    slot_timestamp,
+    slot_received_at,
+    slot_sent_at,
+    slot_original_timestamp,
+    routed,
+    no_identifier,
+    bad_identifier,
+    consent,
+    want,
+    want_id,
+    got,
+    false as repeated,
+    cast(count(*) as bigint) as messages
+from joined
+where want_id = got and not repeated
+group by 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14
+union all
+select
+    message_key,
+    source,
+    event_text,
+    slot_timestamp,
+    slot_received_at,
+    slot_sent_at,
+    slot_original_timestamp,
+    routed,
+    no_identifier,
+    bad_identifier,
+    consent,
+    want,
+    want_id,
+    got,
+    repeated,
+    cast(1 as bigint) as messages
+from joined
+where want_id <> got or repeated

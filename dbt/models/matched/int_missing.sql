@@ -1,0 +1,56 @@
+{#-
+  Every expected message that no delivery answers, a row a destination, and whether it is only `pending`: its day
+  and the day it was received must both be over by complete_after, for a phone that was offline delivers late.
+-#}
+with
+
+by_id as (
+    select
+        differences.destination,
+        differences.message_key,
+        differences.source,
+        differences.event,
+        {{ local_time('differences.slot', 'destinations.timezone') }} as local_slot
+    from {{ ref('int_id_differences') }} as differences
+    inner join {{ source('inputs', 'input_destinations') }} as destinations
+        on differences.destination = destinations.destination
+    left join {{ ref('int_variant_matches') }} as variants
+        on differences.destination = variants.destination and differences.message_key = variants.message_key
+    where differences.wanted and differences.copies = 0 and variants.message_key is null
+),
+
+unanswered as (
+    select
+        destination, message_key, source, event,
+        cast(local_slot as date) as day,
+        extract(hour from local_slot) as hour
+    from by_id
+    union all
+    select destination, message_key, source, event, day, hour
+    from {{ ref('int_user_matches') }}
+    where outcome = 'missing'
+)
+
+select
+    unanswered.destination,
+    unanswered.message_key,
+    messages.message_id,
+    unanswered.source,
+    unanswered.event,
+    unanswered.day,
+    unanswered.hour,
+    messages.app_version,
+    messages.library_version,
+    messages.user_shape,
+    messages.received_at,
+    not (
+        run.as_of >= {{ complete_at('unanswered.day', 'destinations') }}
+        and run.as_of >= {{ complete_at(
+            "cast(" ~ local_time('messages.received_at', 'destinations.timezone') ~ " as date)", 'destinations'
+        ) }}
+    ) as pending
+from unanswered
+inner join {{ source('inputs', 'input_destinations') }} as destinations
+    on unanswered.destination = destinations.destination
+inner join {{ ref('int_window_expected') }} as messages on unanswered.message_key = messages.message_key
+cross join {{ source('inputs', 'input_run') }} as run

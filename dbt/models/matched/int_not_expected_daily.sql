@@ -1,0 +1,19 @@
+{#- What is not expected, and why: the first lines of the gap between two tools. -#}
+{{ config(
+    materialized='day_window',
+    delete_where="exists (select 1 from " ~ ref('int_open_days') ~ " as d where d.in_scope and d.destination = int_not_expected_daily.destination and d.day = int_not_expected_daily.day)"
+) }}
+select
+    outcomes.day,
+    outcomes.destination,
+    outcomes.source,
+    outcomes.event,
+    outcomes.outcome as reason,
+    cast(sum(outcomes.messages) as bigint) as messages
+from {{ ref('int_outcomes') }} as outcomes
+inner join {{ ref('int_open_days') }} as open_days
+    on outcomes.destination = open_days.destination and outcomes.day = open_days.day
+where
+    open_days.in_scope
+    and outcomes.outcome in ('not_routed', 'no_identifier', 'bad_identifier', 'consent')
+group by 1, 2, 3, 4, 5

@@ -1,0 +1,60 @@
+{#-
+  Second rung: ids that a destination changed on the way. A missing message and an unexpected delivery of one
+  destination are the same when the delivered id is the message id's right-most 36 characters, its uuid, its
+  sha256, or carries its uuid. One to one; only what differs after the exact join is looked at.
+-#}
+with
+
+missing as (
+    select
+        differences.destination,
+        differences.message_key,
+        messages.message_id
+    from {{ ref('int_id_differences') }} as differences
+    inner join {{ ref('int_window_expected') }} as messages on differences.message_key = messages.message_key
+    where
+        differences.wanted and differences.copies = 0
+        and differences.destination in (
+            select d.destination from {{ ref('int_id_differences') }} as d where not d.wanted
+        )
+),
+
+forms as (
+    select destination, message_key, lower(right(message_id, 36)) as form from missing
+    union
+    select destination, message_key, {{ uuid_inside('message_id') }} as form from missing
+    union
+    select destination, message_key, {{ sha256_hex('message_id') }} as form from missing
+),
+
+unexpected as (
+    select
+        destination,
+        message_key as delivery_key,
+        lower(delivered_message_id) as form,
+        {{ uuid_inside('delivered_message_id') }} as uuid_form
+    from {{ ref('int_id_differences') }}
+    where not wanted
+),
+
+pairs as (
+    select forms.destination, forms.message_key, unexpected.delivery_key
+    from forms
+    inner join unexpected on forms.destination = unexpected.destination and forms.form = unexpected.form
+    union
+    select forms.destination, forms.message_key, unexpected.delivery_key
+    from forms
+    inner join unexpected on forms.destination = unexpected.destination and forms.form = unexpected.uuid_form
+),
+
+ranked as (
+    select
+        *,
+        row_number() over (partition by destination, delivery_key order by message_key) as message_rank,
+        row_number() over (partition by destination, message_key order by delivery_key) as delivery_rank
+    from pairs
+)
+
+select destination, message_key, delivery_key
+from ranked
+where message_rank = 1 and delivery_rank = 1

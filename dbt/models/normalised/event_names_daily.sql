@@ -1,0 +1,56 @@
+{#- The raw name is the identity: names that fold into one table stay apart here. -#}
+{{ config(
+    schema='reconciliation',
+    delete_where="exists (select 1 from " ~ ref('int_open_days') ~ " as d where d.destination = '' and d.in_scope and d.day = event_names_daily.day)"
+) }}
+with
+
+open_days as (
+    select day
+    from {{ ref('int_open_days') }}
+    where destination = '' and in_scope
+),
+
+utc_days as (
+    select {{ add_days('day', -1) }} as day from open_days
+    union
+    select day from open_days
+    union
+    select {{ add_days('day', 1) }} as day from open_days
+),
+
+slots as (
+    select
+        source,
+        event_text,
+        event_slug,
+        {{ quarter_hour('timestamp') }} as slot,
+        count(*) as messages
+    from {{ ref('int_messages') }}
+    where event_day in (select day from utc_days)
+    group by 1, 2, 3, 4
+),
+
+daily as (
+    select
+        cast({{ local_time('slots.slot', 'run.workspace_timezone') }} as date) as day,
+        slots.source,
+        slots.event_text,
+        min(slots.event_slug) as event_slug,
+        sum(slots.messages) as messages
+    from slots
+    cross join {{ source('inputs', 'input_run') }} as run
+    group by 1, 2, 3
+)
+
+select
+    cast(daily.day as date) as day,
+    cast(daily.source as varchar) as source,
+    cast(daily.event_text as varchar) as event_text,
+    cast(daily.event_slug as varchar) as event_slug,
+    cast(daily.messages as bigint) as messages,
+    plan.event is not null as planned
+from daily
+inner join open_days on daily.day = open_days.day
+left join {{ source('inputs', 'input_plan_events') }} as plan
+    on daily.source = plan.source and daily.event_text = plan.event
