@@ -296,31 +296,27 @@ def _explained(error: MarkedYAMLError) -> tuple[Mark, str, str]:
 class JsonFile:
     """A JSON file: read fast, and its places found only when there is something to say."""
 
-    def __init__(self, file: str, text: str, value: Any) -> None:
-        self.file = file
+    def __init__(self, text: str, value: Any) -> None:
         self.value = value
         self._text = text
         self._tree: Node | None = None
 
-    def mark(self, path: Steps, *, of_key: bool = False) -> Mark:
+    def mark(self, path: Steps) -> Mark:
         """Where the value at a path stands; the deepest place known when the path leaves the file."""
         if self._tree is None:
             self._tree = _json_tree(self._text)
-        node, mark = self._tree, self._tree.mark
-        for number, step in enumerate(path):
-            last = number == len(path) - 1
+        node = self._tree
+        for step in path:
             if isinstance(step, int):
                 if node.kind != "list" or step >= len(node.items):
                     break
                 node = node.items[step]
-                mark = node.mark
-                continue
-            found = [(key, value) for key, value in node.pairs if key.text == step]
-            if not found:
-                break
-            key, node = found[-1]
-            mark = key.mark if last and of_key else node.mark
-        return mark
+            else:
+                found = [value for key, value in node.pairs if key.text == step]
+                if not found:
+                    break
+                node = found[-1]
+        return node.mark
 
 
 class _Refused(Exception):
@@ -351,7 +347,7 @@ def read_json(file: str, data: bytes, problems: Problems) -> JsonFile | None:
         value = json.loads(text, object_pairs_hook=_pairs, parse_constant=_constant)
         if re.search(r"\\u(?:0000|[dD][89a-fA-F])", text):
             raise _Refused
-        return JsonFile(file, text, value)
+        return JsonFile(text, value)
     except json.JSONDecodeError as error:
         mark = Mark(error.lineno, error.colno)
         problems.add(file, mark, f"not JSON ({error.msg})", "check the quotes, commas and brackets here")
@@ -360,7 +356,7 @@ def read_json(file: str, data: bytes, problems: Problems) -> JsonFile | None:
         _tell_refused(file, tree, problems)
         if len(problems.found) == before:
             # A complete surrogate pair, written as two escapes, is an ordinary character.
-            return JsonFile(file, text, json.loads(text))
+            return JsonFile(text, json.loads(text))
     except RecursionError:
         problems.add(file, Mark(), "the values are nested too deeply", "write them flat")
     except ValueError as error:

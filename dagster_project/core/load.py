@@ -202,7 +202,7 @@ class _Loader:
             return None
         plan, problems = parse_plan(read.value)
         for problem in problems:
-            mark = read.mark(problem.path, of_key=problem.of_key)
+            mark = read.mark(problem.path)
             self.problems.add(label, mark, problem.fact, problem.instead)
         return None if problems else plan
 

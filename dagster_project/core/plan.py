@@ -66,7 +66,6 @@ class PlanProblem:
     path: Steps
     fact: str
     instead: str
-    of_key: bool = False
 
 
 _RULE_TYPES: Final = ("COMMON", "GROUP", "IDENTIFY", "PAGE", "SCREEN", "TRACK")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ _YAML_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y",
 
 
 def shown(name: object, limit: int = NAME_LENGTH) -> str:
-    """A name from the data in one line: hidden characters as escapes, e-mail addresses by their shape, cut."""
+    """A name from the data in one line: hidden characters escaped, e-mail addresses by their shape, cut."""
     if name is None:
         return ""
     # Cut before anything else as well: a hostile name may hold megabytes.
@@ -36,18 +37,23 @@ def shown(name: object, limit: int = NAME_LENGTH) -> str:
 
 def title(finding: Finding, today: date) -> str:
     """One line that says the whole thing."""
-    return cut(_title(finding, today), TITLE_LENGTH)
+    said = _said(finding, today)
+    return cut(_KINDS[finding.kind].title(said) if finding.kind in _KINDS else _plain(said), TITLE_LENGTH)
 
 
 def explanation(finding: Finding, today: date) -> str:
-    """What, where, since when, how many, which destinations and how many each, why, and what else it explains."""
-    parts = [_what(finding, today), _where(finding), _why(finding), _also(finding)]
-    return cut("\n".join(part for part in parts if part), EXPLANATION_LENGTH)
+    """What, where, since when, how many, at which destinations, why, and what else it explains."""
+    said = _said(finding, today)
+    kind = _KINDS.get(finding.kind)
+    parts = [kind.what(said), _where(said), kind.why(said)] if kind else [_plain(said)]
+    return cut("\n".join(part for part in [*parts, _also(finding)] if part), EXPLANATION_LENGTH)
 
 
 def suggestion(finding: Finding, today: date) -> str:
     """The next steps, concretely."""
-    return cut(_next(finding, today), SUGGESTION_LENGTH)
+    kind = _KINDS.get(finding.kind)
+    text = kind.next(_said(finding, today)) if kind else "Look at the days and destinations above."
+    return cut(text, SUGGESTION_LENGTH)
 
 
 def brief(finding: Finding) -> str:
@@ -58,241 +64,85 @@ def brief(finding: Finding) -> str:
         "event_stopped": "fell silent",
         "unplanned_event": "is not in the tracking plan",
         "name_mismatch": "is held without being in the contract",
-        "event_renamed": f"became {_quoted(finding.renamed_to)}",
     }.get(finding.kind, finding.kind.replace("_", " "))
-    return f"{_quoted(finding.event) if finding.event is not None else 'every event'}{place} {words}{there}"
+    return f"{_quoted(finding.event)}{place} {words}{there}"
 
 
-# --- titles --------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class _Said:
+    """The parts of a finding as they are said, ready to be put into sentences."""
+
+    finding: Finding
+    today: date
+    event: str  # in quotation marks
+    new: str
+    source: str
+    at: str  # the destinations
+    file: str  # the destination's file
+    count: str  # "5,434 messages"
+    start: str  # "20 Oct"
+    since: str  # "since 20 Oct"
+    days: str  # "the days from 20 Oct on"
+    share: str
+    all_or_event: str
+    of_events: str
+    get: Callable[..., Any]  # of the evidence
+
+    def day(self, text: Any) -> str:
+        """A day of the evidence as words."""
+        try:
+            return day_words(date.fromisoformat(str(text)[:10]), self.today)
+        except ValueError:
+            return "an unknown day"
+
+    def dates(self, texts: Iterable[Any]) -> str:
+        return _listed([self.day(text) for text in texts])
 
 
-def _title(finding: Finding, today: date) -> str:
-    event, source = _quoted(finding.event), shown(finding.source)
-    at = _listed(finding.destinations)
-    start = day_words(finding.started_on, today)
-    since = _since(finding, today)
-    details = finding.evidence
-    share = _percent(details.get("share"))
-    all_or = event if finding.event is not None else "All events"
-    match finding.kind:
-        case "event_renamed":
-            return f"{event} became {_quoted(finding.renamed_to)} in {source} on {start}"
-        case "event_stopped":
-            return f"{event} is not sent by {source} any more since {start}"
-        case "source_stopped":
-            if details.get("problem"):
-                return f"{source} cannot be read: {shown(details['problem'])}"
-            if details.get("last_received_at") is None:
-                return f"Nothing has ever arrived from {source}"
-            return f"Nothing has arrived from {source} since {start}"
-        case "unplanned_event":
-            if finding.event is None:
-                return f"{_number(details.get('names'))} names made by a program are sent by {source} {since}"
-            return f"{event} is sent by {source} and is in no tracking plan, {since}"
-        case "name_mismatch":
-            close = details.get("closest_expected")
-            meant = (
-                f"; {_quoted(close)} is what it should be" if close and finding.severity == "error" else ""
-            )
-            return f"{at} holds {event}, which nobody sends to it, {since}{meant}"
-        case "export_incomplete":
-            return f"The export of {at} {_export_words(details)} {since}"
-        case "delivery_stopped":
-            if finding.event is None:
-                return f"Nothing arrives at {at} {since}"
-            return f"{event} does not arrive at {at} {since}"
-        case "delivery_loss":
-            return f"{all_or}: {share} missing at {at} {since}"
-        case "duplicate_delivery":
-            return f"{all_or}: {share} counted more than once at {at} {since}"
-        case "identifier_format":
-            return (
-                f"{source} sends {_of_shape(details)}{shown(finding.identifier)} that {at} refuses"
-                f"{f' in {event}' if finding.event is not None else ''} {since}"
-            )
-        case "property_violation":
-            return f"{shown(finding.property)} of {event} breaks the plan in {source}: {share} of messages {since}"
-        case "unexplained":
-            if details.get("reason") == "unmatched":
-                return f"{all_or} at {at}: deliveries match no message {since}"
-            return f"{all_or}: {_number(finding.messages_affected)} more at {at} than was sent, {since}"
-    return f"{finding.kind.replace('_', ' ')} {event} {source} {at} {since}".replace("  ", " ")
+def _said(finding: Finding, today: date) -> _Said:
+    events = finding.evidence.get("events")
+    whole = finding.event is None
+    return _Said(
+        finding=finding,
+        today=today,
+        event=_quoted(finding.event),
+        new=_quoted(finding.renamed_to),
+        source=shown(finding.source),
+        at=_listed(finding.destinations),
+        file=_listed([f"expectations/destinations/{name}.yml" for name in finding.destinations]),
+        count=_messages(finding.messages_affected),
+        start=day_words(finding.started_on, today),
+        since=_since(finding, today),
+        days=_days_words(finding, today),
+        share=_percent(finding.evidence.get("share")),
+        all_or_event="All events" if whole else _quoted(finding.event),
+        of_events=f" Events: {_counted(events)}." if whole and events else "",
+        get=finding.evidence.get,
+    )
 
 
-def _export_words(details: Mapping[str, Any]) -> str:
-    return {
-        "unreadable": "cannot be read in full",
-        "never_exported": "has never held anything",
-        "days_missing": "lacks whole days",
-        "cut_short": "ends in the middle of the day",
-    }.get(str(details.get("reason")), "is incomplete")
+@dataclass(frozen=True)
+class _Kind:
+    """How one kind of incident is said."""
+
+    title: Callable[[_Said], str]
+    what: Callable[[_Said], str]
+    next: Callable[[_Said], str]
+    why: Callable[[_Said], str] = lambda said: ""
 
 
-def _of_shape(details: Mapping[str, Any]) -> str:
-    """The shape that is not wanted, in a word: never a value."""
-    demanded = {str(each) for each in (details.get("demanded_format") or {}).values()}
-    odd = {
-        shape: count
-        for shape, count in (details.get("shapes") or {}).items()
-        if shape != "empty" and not any(shape in wanted for wanted in demanded)
-    }
-    words = {"email": "an e-mail address", "uuid": "a uuid", "integer": "a number"}
-    return f"{words[top]} as " if odd and (top := max(odd, key=lambda s: odd[s])) in words else "a "
+def _plain(said: _Said) -> str:
+    words = (said.finding.kind.replace("_", " "), said.all_or_event, said.source, said.at, said.since)
+    return " ".join(word for word in words if word)
 
 
-# --- explanations ----------------------------------------------------------------------------------------------
-
-
-def _what(finding: Finding, today: date) -> str:
-    event, source = _quoted(finding.event), shown(finding.source)
-    count = _messages(finding.messages_affected)
-    details = finding.evidence
-    since = _since(finding, today)
-    at = _listed(finding.destinations)
-    events = details.get("events")
-    of_events = f" Events: {_counted(events)}." if events and finding.event is None else ""
-    match finding.kind:
-        case "event_renamed":
-            return f"{source} sends {_quoted(finding.renamed_to)} instead of {event} {since}: {count} so far under the new name."
-        case "event_stopped":
-            return (
-                f"{source} used to send about {_number(details.get('usual_per_day'))} {event} a day, and sends none"
-                f" {since}, while its other events go on. About {count} have not been sent."
-            )
-        case "source_stopped":
-            problem = f" {shown(details['problem'], PROBLEM_LENGTH)}." if details.get("problem") else ""
-            last = details.get("last_received_at")
-            arrived = f" Its last message arrived on {last} UTC." if last else " It holds no message."
-            missed = f" About {count} should have come since." if finding.messages_affected else ""
-            return f"{'The source' if problem else 'Nothing arrives from the source'} {source}{' cannot be read:' if problem else '.'}{problem}{arrived}{missed}"
-        case "unplanned_event":
-            if finding.event is None:
-                patterns = ", ".join(
-                    f'"{shown(p)}" ({n:,} names)' for p, n in (details.get("patterns") or {}).items()
-                )
-                return f"{source} sent {count} {since} under {_number(details.get('names'))} names that differ only in numbers or ids: {patterns}."
-            return f"{source} sent {count} under {event} {since}; the tracking plan does not know this name."
-        case "name_mismatch":
-            return f"{at} holds {count} under {event} {since}. No event of its contract has this name there."
-        case "export_incomplete":
-            return f"The record that {at} gives of itself {_export_words(details)} {since}: {count} expected there are not in it."
-        case "delivery_stopped":
-            what = "no event at all" if finding.event is None else f"no {event}"
-            return (
-                f"{at} received {what} {since}; {_number(details.get('usual_per_day'))} a day were usual."
-                f" {count} are missing.{of_events}"
-            )
-        case "delivery_loss":
-            return (
-                f"{count} of {_number(details.get('expected'))} expected at {at} are missing {since}"
-                f" ({_percent(details.get('share'))}; up to {_percent(details.get('usual_share_at_most'))} is usual).{of_events}"
-            )
-        case "duplicate_delivery":
-            return (
-                f"{at} holds {count} more than once {since}, of {_number(details.get('expected'))} expected"
-                f" ({_percent(details.get('share'))}).{of_events}"
-            )
-        case "identifier_format":
-            name = shown(finding.identifier)
-            demanded = ", ".join(
-                f"{shown(where)} demands {shown(what)}"
-                for where, what in (details.get("demanded_format") or {}).items()
-            )
-            scope = f"In {event}, {source}" if finding.event is not None else f"In all its events, {source}"
-            return f"{scope} sends {_of_shape(details)}{name} {since}, and {count} are refused for it. {demanded}.".replace(
-                " .", "."
-            )
-        case "property_violation":
-            rules = ", ".join(
-                f"{shown(rule)} {count:,}" for rule, count in (details.get("messages_by_rule") or {}).items()
-            )
-            return (
-                f"{shown(finding.property)} of {event} breaks the tracking plan of {source} {since} in {count}"
-                f" ({_percent(details.get('share'))} of the event; by rule: {rules})."
-            )
-        case "unexplained":
-            if details.get("reason") == "unmatched":
-                return (
-                    f"{at} lacks {_number(details.get('missing'))} messages {since} and holds"
-                    f" {_number(details.get('unexpected'))} deliveries that match none: they are probably the same"
-                    f" under other ids or times.{of_events}"
-                )
-            return f"{at} holds {count} {since} that no source sent under this name, and nothing else explains them.{of_events}"
-    return f"{count} {since}."
-
-
-def _where(finding: Finding) -> str:
-    each = finding.evidence.get("messages_by_destination")
+def _where(said: _Said) -> str:
+    finding, each = said.finding, said.get("messages_by_destination")
     if not isinstance(each, Mapping) or not each:
-        if finding.source and finding.destinations:
-            return f"Destinations: {_listed(finding.destinations)}."
-        return ""
-    amounts = [f"{shown(name)} {_number(count)}" for name, count in list(each.items())[:LISTED]]
-    more = f" and {len(each) - LISTED} more" if len(each) > LISTED else ""
-    verb = "Wait for the old name" if finding.kind == "event_renamed" else "Messages not delivered"
-    return f"{verb}: {', '.join(amounts)}{more}."
-
-
-def _why(finding: Finding) -> str:
-    details = finding.evidence
-    match finding.kind:
-        case "event_renamed":
-            return _why_renamed(finding)
-        case "event_stopped":
-            return (
-                f"It was last seen on {details.get('last_seen_on')}, and had never been silent like this on these"
-                " weekdays."
-            )
-        case "unplanned_event":
-            alike = details.get("planned_alike") or []
-            return f"Planned and alike: {_counted(alike)}." if alike else ""
-        case "name_mismatch":
-            close = details.get("closest_expected")
-            if close and details.get("missing_under_closest"):
-                agree = (
-                    "which agrees with it" if details.get("counts_agree") else "which does not add up with it"
-                )
-                return f"On the same days {_number(details['missing_under_closest'])} of {_quoted(close)} are missing there, {agree}."
-            return f"Closest expected name: {_quoted(close)}; none of it is missing." if close else ""
-        case "export_incomplete":
-            problem = (
-                f"Reading it says: {shown(details['problem'], PROBLEM_LENGTH)}."
-                if details.get("problem")
-                else ""
-            )
-            cut_short = [
-                f"{day} after {int(hours['last_hour']):02d}:59 ({_number(hours['expected_after'])} expected)"
-                for day, hours in list((details.get("days_cut_short") or {}).items())[:LISTED]
-            ]
-            ends = f"Nothing was delivered on {'; '.join(cut_short)}." if cut_short else ""
-            absent = details.get("days_without_export") or []
-            days = f"Days without any delivery: {_counted(absent, quoted=False)}." if absent else ""
-            return " ".join(part for part in (problem, ends, days) if part)
-        case "delivery_stopped":
-            if finding.event is None and details.get("whole_export_absent"):
-                return "The export holds no row for these days, and the sources were sending as usual."
-            return "The messages are in the warehouse, as expected by the contract; none of them is in the export."
-    return ""
-
-
-def _why_renamed(finding: Finding) -> str:
-    kinds = finding.evidence.get("evidence_kinds") or {}
-    parts = []
-    if "timing" in kinds:
-        parts.append(f"the old name fell on {kinds['timing'].get('old_name_fell')}, when the new one came")
-    if "conservation" in kinds:
-        counts = kinds["conservation"]
-        parts.append(
-            f"{_number(counts.get('usual_per_day'))} a day before are now {_number(counts.get('old_now_per_day'))} under the old"
-            f" and {_number(counts.get('new_now_per_day'))} under the new name"
-        )
-    if "same_slug" in kinds:
-        parts.append("both names land in one table, which is why the rename does not show there")
-    if "same_properties" in kinds:
-        parts.append(f"the two share {_percent(kinds['same_properties'])} of their properties")
-    text = f"Why: {'; '.join(parts)}." if parts else ""
-    earlier = finding.evidence.get("earlier_names") or []
-    return text + (f" Before that it was called {_counted(earlier)}." if earlier else "")
+        return f"Destinations: {said.at}." if finding.source and finding.destinations else ""
+    amounts = _listed([f"{name} {_number(count)}" for name, count in each.items()])
+    wait = "Destinations that wait for the old name" if finding.kind == "event_renamed" else "Kept from"
+    return f"{wait}: {amounts}."
 
 
 def _also(finding: Finding) -> str:
@@ -302,110 +152,401 @@ def _also(finding: Finding) -> str:
     return f"This also explains: {'; '.join(finding.explains[:LISTED])}{more}."
 
 
-# --- next steps ----------------------------------------------------------------------------------------------
+# --- event_renamed --------------------------------------------------------------------------------------
 
 
-def _next(finding: Finding, today: date) -> str:
-    event, source = _quoted(finding.event), shown(finding.source)
-    at = _listed(finding.destinations)
-    days = _days_words(finding, today)
-    match finding.kind:
-        case "event_renamed":
-            return _next_renamed(finding, today)
-        case "event_stopped":
-            return (
-                f"Ask the owner of {source} what was released around {day_words(finding.started_on, today)}. Put the call"
-                f" back, or, if {event} was retired, take it out of the tracking plan and of the destinations' files."
-            )
-        case "source_stopped":
-            return (
-                f"Look at {source} in Segment (is it enabled, does the debugger show events?), then at the warehouse"
-                f" sync of its schema. Once it runs again, ask Segment for a backfill of {days}."
-            )
-        case "unplanned_event":
-            if finding.event is None:
-                return f"Give these events one name in {source} and put the number or id into a property."
-            alike = finding.evidence.get("planned_alike") or []
-            meant = f" If {_quoted(alike[0])} is meant, correct the call in {source}." if alike else ""
-            return f"Add {event} to the tracking plan of {source}, or remove the call.{meant}"
-        case "name_mismatch":
-            close = finding.evidence.get("closest_expected")
-            if close:
-                return (
-                    f"Correct the name in the mapping of {at} from {event} to what the contract says for {_quoted(close)},"
-                    f" then replay {days}. If the new name is meant, write {alias(str(close), finding.event)}"
-                    f" in expectations/destinations/{at}.yml."
-                )
-            return (
-                f"Find which mapping of {at} sends {event}. If it is wanted, list it under receives.events in"
-                f" expectations/destinations/{at}.yml; else switch the mapping off."
-            )
-        case "export_incomplete":
-            return (
-                f"Export {days} of {at} again and land it; the next run reads it. Whether only the export or also the"
-                " delivery failed shows once the export is whole."
-            )
-        case "delivery_stopped":
-            what = "the destination" if finding.event is None else f"the mapping of {event}"
-            return (
-                f"Look at {what} in Segment's Delivery Overview of {at}: is it enabled, and are there rejections since"
-                f" {day_words(finding.started_on, today)}? Then replay {days} from Segment."
-            )
-        case "delivery_loss":
-            return (
-                f"Look at the failed and filtered deliveries of {at} in Segment's Delivery Overview for {days}, mend the"
-                f" reason it names, and replay those days."
-            )
-        case "duplicate_delivery":
-            return (
-                f"Find what was sent twice to {at} on {days}: a replay, a second mapping, or a file loaded again."
-                " Remove the copies there, and export those days again."
-            )
-        case "identifier_format":
-            wanted = sorted({str(each) for each in (finding.evidence.get("demanded_format") or {}).values()})
-            form = f" as {' or '.join(shown(each) for each in wanted)}" if wanted else ""
-            return (
-                f"Send {shown(finding.identifier)}{form} from {source} again, as before {day_words(finding.started_on, today)},"
-                f" and replay {days} with the corrected identifier. If the new form is right, change `identifiers` in"
-                f" {_listed([f'expectations/destinations/{name}.yml' for name in finding.destinations])}."
-            )
-        case "property_violation":
-            return (
-                f"Correct {shown(finding.property)} of {event} in {source}, or change its rule in the tracking plan if the"
-                f" new values are right. `plan_violations_daily` has a sample message id for each day."
-            )
-        case "unexplained":
-            if finding.evidence.get("reason") == "unmatched":
-                return (
-                    f"Compare the ids and times of a few deliveries of {at} with the messages: whatever changed around"
-                    f" {day_words(finding.started_on, today)} belongs into `export.columns`, `timezone` or `clock` of"
-                    f" expectations/destinations/{at}.yml."
-                )
-            return (
-                f"Look for a second sender to {at} (another source, a tag, an import) on {days};"
-                " `message_differences` lists the deliveries."
-            )
-    return "Look at the days and destinations above."
+def _renamed_what(s: _Said) -> str:
+    return f"{s.source} sends {s.new} instead of {s.event} {s.since}: {s.count} under the new name."
 
 
-def _next_renamed(finding: Finding, today: date) -> str:
-    old, new = _quoted(finding.event), _quoted(finding.renamed_to)
-    source = shown(finding.source)
-    steps = [f"If it was not meant, send {old} again in the next release of {source}."]
-    there = finding.evidence.get("name_in_destination") or {}
+def _renamed_why(s: _Said) -> str:
+    kinds = s.get("evidence_kinds") or {}
+    parts = []
+    if "timing" in kinds:
+        fell = s.day(kinds["timing"].get("old_name_fell"))
+        parts.append(f"the old name lost its half by {fell}, when the new one gained its half")
+    if "conservation" in kinds:
+        counts = kinds["conservation"]
+        parts.append(
+            f"{_number(counts.get('usual_per_day'))} a day before are now"
+            f" {_number(counts.get('old_now_per_day'))} under the old and"
+            f" {_number(counts.get('new_now_per_day'))} under the new name"
+        )
+    if "same_slug" in kinds:
+        parts.append("both names land in one table, so the warehouse does not show the change")
+    if "same_properties" in kinds:
+        parts.append(f"they share {_percent(kinds['same_properties'])} of their properties")
+    text = f"Why: {'; '.join(parts)}." if parts else ""
+    if s.finding.share_explained is not None:
+        text += f" The new name accounts for {_percent(s.finding.share_explained)} of what the old one lost."
+    earlier = s.get("earlier_names") or []
+    return text + (f" Before that it was called {_counted(earlier)}." if earlier else "")
+
+
+def _renamed_next(s: _Said) -> str:
+    finding, there = s.finding, s.get("name_in_destination") or {}
+    steps = [f"If it was not meant, send {s.event} again in the next release of {s.source}."]
     if finding.destinations:
         lines = [
-            f"{alias(str(finding.renamed_to), there.get(name, finding.event))} in expectations/destinations/{name}.yml"
-            for name in finding.destinations[:LISTED]
+            f"{alias(str(finding.renamed_to), there.get(name, finding.event))}"
+            f" in expectations/destinations/{name}.yml"
+            for name in finding.destinations
         ]
-        steps.append(
-            f"If {new} is to stay, map both names in {_listed(finding.destinations)}, and add {'; '.join(lines)}."
-        )
-    if not finding.evidence.get("new_name_planned"):
-        steps.append(f"Add {new} to the tracking plan.")
+        listed = "; ".join(lines[:LISTED]) + ("; and so on" if len(lines) > LISTED else "")
+        steps.append(f"If {s.new} is to stay, map both names in {s.at}, and add {listed}.")
+    if not s.get("new_name_planned"):
+        steps.append(f"Whichever stays belongs into the tracking plan; {s.new} is not in it.")
     if finding.destinations:
-        steps.append(f"Then replay {_days_words(finding, today)} from Segment to the destinations above.")
+        steps.append(f"Then replay {s.days} from Segment to the destinations above.")
     return " ".join(steps)
+
+
+# --- event_stopped, source_stopped ----------------------------------------------------------------------
+
+
+def _event_stopped_what(s: _Said) -> str:
+    return (
+        f"{s.source} used to send about {_number(s.get('usual_per_day'))} {s.event} a day and sends none"
+        f" {s.since}, while its other events go on. About {s.count} are not there (an estimate)."
+    )
+
+
+def _event_stopped_next(s: _Said) -> str:
+    return (
+        f"Ask the owner of {s.source} what was released around {s.start}. Put the call back, or, if {s.event}"
+        " was retired, take it out of the tracking plan and of the destinations' files."
+    )
+
+
+def _source_title(s: _Said) -> str:
+    if s.get("problem"):
+        return f"{s.source} cannot be read: {shown(s.get('problem'))}"
+    if s.get("last_received_at") is None:
+        return f"Nothing has ever arrived from {s.source}"
+    return f"Nothing has arrived from {s.source} since {s.start}"
+
+
+def _source_what(s: _Said) -> str:
+    problem, last = s.get("problem"), s.get("last_received_at")
+    parts = [f"The source {s.source} is silent."]
+    if problem:
+        parts = [f"The source {s.source} cannot be read: {shown(problem, PROBLEM_LENGTH)}."]
+    if last:
+        parts.append(f"Its last message arrived on {last} UTC.")
+    if s.finding.messages_affected:
+        parts.append(f"About {s.count} should have come since (an estimate).")
+    return " ".join(parts)
+
+
+def _source_next(s: _Said) -> str:
+    return (
+        f"Look at {s.source} in Segment (is it enabled, does its debugger show events?), then at the"
+        f" warehouse sync of its schema. Once it runs again, ask Segment for a backfill of {s.days}."
+    )
+
+
+# --- unplanned_event, name_mismatch ---------------------------------------------------------------------
+
+
+def _unplanned_title(s: _Said) -> str:
+    if s.finding.event is None:
+        return f"{_number(s.get('names'))} names made by a program are sent by {s.source} {s.since}"
+    return f"{s.event} is sent by {s.source} and is not in its tracking plan, {s.since}"
+
+
+def _unplanned_what(s: _Said) -> str:
+    if s.finding.event is not None:
+        return f"{s.source} sent {s.count} as {s.event} {s.since}; its tracking plan does not know this name."
+    patterns = _listed([f'"{shown(name)}" ({count:,})' for name, count in (s.get("patterns") or {}).items()])
+    return (
+        f"{s.source} sent {s.count} {s.since} under {_number(s.get('names'))} names that differ only in"
+        f" numbers or ids: {patterns}."
+    )
+
+
+def _unplanned_why(s: _Said) -> str:
+    alike = s.get("planned_alike") or []
+    return f"Planned and alike: {_counted(alike)}." if alike else ""
+
+
+def _unplanned_next(s: _Said) -> str:
+    if s.finding.event is None:
+        return f"Give these events one name in {s.source} and put the number or id into a property."
+    alike = s.get("planned_alike") or []
+    meant = f" If {_quoted(alike[0])} is meant, correct the call in {s.source}." if alike else ""
+    return f"Add {s.event} to the tracking plan of {s.source}, or remove the call.{meant}"
+
+
+def _mismatch_title(s: _Said) -> str:
+    close = s.get("closest_expected")
+    meant = f"; {_quoted(close)} is missing there" if close and s.finding.severity == "error" else ""
+    return f"{s.at} holds {s.event}, which nobody sends to it, {s.since}{meant}"
+
+
+def _mismatch_why(s: _Said) -> str:
+    close, missing = s.get("closest_expected"), s.get("missing_under_closest")
+    if not close:
+        return ""
+    if not missing:
+        return f"The closest name of its contract is {_quoted(close)}, of which none is missing."
+    agree = "which agrees with it" if s.get("counts_agree") else "which does not add up with it"
+    return f"On the same days {_number(missing)} of {_quoted(close)} are missing there, {agree}."
+
+
+def _mismatch_next(s: _Said) -> str:
+    close = s.get("closest_expected")
+    if close:
+        return (
+            f"Correct the name in the mapping of {s.at} from {s.event} to what its contract says for"
+            f" {_quoted(close)}, then replay {s.days}. If the new name is meant, write"
+            f" {alias(str(close), s.finding.event)} in {s.file}."
+        )
+    return (
+        f"Find which mapping of {s.at} sends {s.event}. If it is wanted, list it under receives.events in"
+        f" {s.file}; else switch the mapping off."
+    )
+
+
+# --- export_incomplete, delivery_stopped ----------------------------------------------------------------
+
+
+def _export_words(s: _Said) -> str:
+    return {
+        "unreadable": "cannot be read in full",
+        "never_exported": "has never held anything",
+        "days_missing": "lacks whole days",
+        "cut_short": "ends in the middle of the day",
+    }.get(str(s.get("reason")), "is incomplete")
+
+
+def _export_what(s: _Said) -> str:
+    return (
+        f"The export, which is {s.at}'s own record of what it received, {_export_words(s)} {s.since}:"
+        f" {s.count} expected there are not in it."
+    )
+
+
+def _export_why(s: _Said) -> str:
+    parts = []
+    if s.get("problem"):
+        parts.append(f"Reading it says: {shown(s.get('problem'), PROBLEM_LENGTH)}.")
+    tails = [
+        f"{s.day(day)} after {int(hours['last_hour']):02d}:59 ({_number(hours['expected_after'])} expected)"
+        for day, hours in (s.get("days_cut_short") or {}).items()
+    ]
+    if tails:
+        parts.append(f"Nothing was delivered on {_listed(tails)}.")
+    if s.get("days_without_export"):
+        parts.append(f"Days without any delivery: {s.dates(s.get('days_without_export'))}.")
+    return " ".join(parts)
+
+
+def _export_next(s: _Said) -> str:
+    return (
+        f"Export {s.days} of {s.at} again and land it; the next run reads it. Whether the delivery failed too"
+        " shows once the export is whole."
+    )
+
+
+def _stopped_what(s: _Said) -> str:
+    what = "no event at all" if s.finding.event is None else f"no {s.event}"
+    usual = _number(s.get("usual_per_day"))
+    return f"{s.at} received {what} {s.since}; {usual} a day were usual. {s.count} are missing.{s.of_events}"
+
+
+def _stopped_why(s: _Said) -> str:
+    if s.finding.event is None and s.get("whole_export_absent"):
+        return "Its export holds no row for these days, though the sources sent what they usually send."
+    return "The messages are in the warehouse and expected by the contract; the export has none of them."
+
+
+def _stopped_next(s: _Said) -> str:
+    what = "the destination" if s.finding.event is None else f"the mapping of {s.event}"
+    return (
+        f"Look at {what} in Segment's Delivery Overview of {s.at}: is it enabled, and are there rejections"
+        f" since {s.start}? Then replay {s.days} from Segment."
+    )
+
+
+# --- delivery_loss, duplicate_delivery, unexplained -----------------------------------------------------
+
+
+def _loss_what(s: _Said) -> str:
+    usual = _percent(s.get("usual_share_at_most"))
+    return (
+        f"{s.count} of {_number(s.get('expected'))} expected at {s.at} are missing {s.since} ({s.share};"
+        f" up to {usual} is usual).{s.of_events}"
+    )
+
+
+def _loss_next(s: _Said) -> str:
+    return (
+        f"Look at the failed and filtered deliveries of {s.at} in Segment's Delivery Overview for {s.days},"
+        " mend the reason that it names, and replay those days."
+    )
+
+
+def _twice_what(s: _Said) -> str:
+    return (
+        f"{s.at} holds {s.count} more than once {s.since}, of {_number(s.get('expected'))} expected"
+        f" ({s.share}).{s.of_events}"
+    )
+
+
+def _twice_next(s: _Said) -> str:
+    return (
+        f"Find what was sent twice to {s.at} on {s.days}: a replay, a second mapping, or a file loaded again."
+        " Remove the copies there, and export those days again."
+    )
+
+
+def _unexplained_title(s: _Said) -> str:
+    if s.get("reason") == "unmatched":
+        return f"{s.all_or_event} at {s.at}: deliveries match no message {s.since}"
+    return f"{s.all_or_event}: {_number(s.finding.messages_affected)} more at {s.at} than was sent, {s.since}"
+
+
+def _unexplained_what(s: _Said) -> str:
+    if s.get("reason") == "unmatched":
+        return (
+            f"{s.at} lacks {_number(s.get('missing'))} messages {s.since} and holds"
+            f" {_number(s.get('unexpected'))} deliveries that match none: probably the same ones under other"
+            f" ids or times.{s.of_events}"
+        )
+    return (
+        f"{s.at} holds {s.count} {s.since} that no source sent under this name, and nothing else explains"
+        f" them.{s.of_events}"
+    )
+
+
+def _unexplained_next(s: _Said) -> str:
+    if s.get("reason") == "unmatched":
+        return (
+            f"Compare the ids and times of a few deliveries of {s.at} with the messages: what changed around"
+            f" {s.start} belongs into `export.columns`, `timezone` or `clock` of {s.file}."
+        )
+    return (
+        f"Look for a second sender to {s.at} (another source, a tag, an import) on {s.days};"
+        " `message_differences` lists the deliveries."
+    )
+
+
+# --- identifier_format, property_violation --------------------------------------------------------------
+
+
+def _form(s: _Said) -> str:
+    """The form that is not wanted, in a word: never a value."""
+    demanded = [str(each) for each in (s.get("demanded_format") or {}).values()]
+    odd = {
+        shape: count
+        for shape, count in (s.get("shapes") or {}).items()
+        if shape != "empty" and not any(shape in wanted for wanted in demanded)
+    }
+    words = {"email": "an e-mail address as ", "uuid": "a uuid as ", "integer": "a number as "}
+    return words.get(max(odd, key=lambda shape: odd[shape]), "a ") if odd else "a "
+
+
+def _identifier_title(s: _Said) -> str:
+    place = f" in {s.event}" if s.finding.event is not None else ""
+    return f"{s.source} sends {_form(s)}{shown(s.finding.identifier)} that {s.at} refuses{place} {s.since}"
+
+
+def _identifier_what(s: _Said) -> str:
+    scope = f"In {s.event}" if s.finding.event is not None else "In all its events"
+    demanded = [f"{name} demands {shown(form)}" for name, form in (s.get("demanded_format") or {}).items()]
+    wanted = f" {_listed(demanded)}." if demanded else ""
+    return (
+        f"{scope}, {s.source} sends {_form(s)}{shown(s.finding.identifier)} {s.since}, and {s.count} are"
+        f" refused for it.{wanted}"
+    )
+
+
+def _identifier_next(s: _Said) -> str:
+    wanted = sorted({shown(form) for form in (s.get("demanded_format") or {}).values()})
+    form = f" as {' or '.join(wanted)}" if wanted else ""
+    return (
+        f"Send {shown(s.finding.identifier)}{form} from {s.source} again, as before {s.start}, and replay"
+        f" {s.days} with the corrected identifier. If the new form is right, change"
+        f" `identifiers` in {s.file}."
+    )
+
+
+def _property_title(s: _Said) -> str:
+    name = shown(s.finding.property)
+    return f"{name} of {s.event} breaks the plan in {s.source}: {s.share} of messages {s.since}"
+
+
+def _property_what(s: _Said) -> str:
+    rules = _listed([f"{rule} {_number(count)}" for rule, count in (s.get("messages_by_rule") or {}).items()])
+    return (
+        f"{shown(s.finding.property)} of {s.event} breaks the tracking plan of {s.source} {s.since} in"
+        f" {s.count} ({s.share} of the event; by rule: {rules})."
+    )
+
+
+def _property_next(s: _Said) -> str:
+    return (
+        f"Correct {shown(s.finding.property)} of {s.event} in {s.source}, or change its rule in the tracking"
+        " plan if the new values are right. `plan_violations_daily` has a sample message id for each day."
+    )
+
+
+_KINDS: Mapping[str, _Kind] = {
+    "event_renamed": _Kind(
+        title=lambda s: f"{s.event} became {s.new} in {s.source} on {s.start}",
+        what=_renamed_what,
+        why=_renamed_why,
+        next=_renamed_next,
+    ),
+    "event_stopped": _Kind(
+        title=lambda s: f"{s.event} is not sent by {s.source} any more since {s.start}",
+        what=_event_stopped_what,
+        why=lambda s: f"It was last seen on {s.day(s.get('last_seen_on'))}, and comes on such weekdays.",
+        next=_event_stopped_next,
+    ),
+    "source_stopped": _Kind(title=_source_title, what=_source_what, next=_source_next),
+    "unplanned_event": _Kind(
+        title=_unplanned_title, what=_unplanned_what, why=_unplanned_why, next=_unplanned_next
+    ),
+    "name_mismatch": _Kind(
+        title=_mismatch_title,
+        what=lambda s: (
+            f"{s.at} holds {s.count} under {s.event} {s.since}. No event of its contract has this name there."
+        ),
+        why=_mismatch_why,
+        next=_mismatch_next,
+    ),
+    "export_incomplete": _Kind(
+        title=lambda s: f"The export of {s.at} {_export_words(s)} {s.since}",
+        what=_export_what,
+        why=_export_why,
+        next=_export_next,
+    ),
+    "delivery_stopped": _Kind(
+        title=lambda s: (
+            f"{'Nothing' if s.finding.event is None else f'No {s.event}'} arrives at {s.at} {s.since}"
+        ),
+        what=_stopped_what,
+        why=_stopped_why,
+        next=_stopped_next,
+    ),
+    "delivery_loss": _Kind(
+        title=lambda s: f"{s.all_or_event}: {s.share} missing at {s.at} {s.since}",
+        what=_loss_what,
+        next=_loss_next,
+    ),
+    "duplicate_delivery": _Kind(
+        title=lambda s: f"{s.all_or_event}: {s.share} counted more than once at {s.at} {s.since}",
+        what=_twice_what,
+        next=_twice_next,
+    ),
+    "identifier_format": _Kind(title=_identifier_title, what=_identifier_what, next=_identifier_next),
+    "property_violation": _Kind(title=_property_title, what=_property_what, next=_property_next),
+    "unexplained": _Kind(title=_unexplained_title, what=_unexplained_what, next=_unexplained_next),
+}
+
+
+# --- next step in YAML ----------------------------------------------------------------------------------
 
 
 def alias(name: str, there: str | None) -> str:
@@ -423,7 +564,7 @@ def _yaml(name: str) -> str:
     )
 
 
-# --- words -----------------------------------------------------------------------------------------------------
+# --- words ----------------------------------------------------------------------------------------------
 
 
 def day_words(day: date, today: date) -> str:

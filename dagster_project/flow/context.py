@@ -18,11 +18,13 @@ class RunContext:
     workspace: Workspace
     warehouse: Warehouse
     dbt: DbtProject
+    expectations_dir: Path
     state_dir: Path
     run_id: str
     as_of: datetime
     from_day: date | None = None
     to_day: date | None = None
+    ui_url: str | None = None  # where the Dagster UI answers, for links in messages
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from dagster_project.core.diagnosis import diagnose, tolerances
 from dagster_project.core.diagnosis.evidence import HISTORY_DAYS, Evidence
 from dagster_project.core.incidents import INCIDENT_COLUMNS, reconcile_incidents
 from dagster_project.flow.context import RunContext
+from dagster_project.flow.notified import write_outbox
 from dagster_project.flow.inputs import STANDARD_COLUMNS, TABLES, WORK
 from dagster_project.resources.dbt import ModelResult
 from dagster_project.resources.warehouse import Warehouse
@@ -25,7 +26,6 @@ WINDOWS: Final = {
     "destination": "varchar",
     "day": "date",
 }
-TRANSITIONS: Final = {"run_id": "varchar", "incident_id": "varchar", "transition": "varchar"}
 PROPERTIES: Final = {"source": "varchar", "event_slug": "varchar", "property": "varchar"}
 
 
@@ -46,39 +46,35 @@ def diagnose_window(context: RunContext) -> Diagnosed:
     warehouse.ensure("reconciliation.incidents", INCIDENT_COLUMNS)
     found = diagnose(evidence)
     existing = warehouse.frame("select * from reconciliation.incidents")
-    outcome = reconcile_incidents(
-        existing, found, context.as_of, context.run_id, history_from=evidence.history_from
+    incidents, transitions, windows, links = reconcile_incidents(
+        existing, found, context.as_of, context.run_id
     )
-    told = outcome.incidents.set_index("incident_id")
-    windows = outcome.windows.copy()
+    told = incidents.set_index("incident_id")
     for column in ("kind", "severity"):
         windows[column] = [told.at[key, column] for key in windows["incident_id"]]
-    links = outcome.links.copy()
-    if "link_rank" not in links.columns:
-        links["link_rank"] = range(len(links))
+    # Findings come in order of cause: what explains more stands first.
+    links["link_rank"] = range(len(links))
     with warehouse.transaction() as session:
         session.replace(f"{WORK}.diagnosis_tolerances", tolerances(evidence), TABLES["diagnosis_tolerances"])
-        session.replace("reconciliation.incidents", outcome.incidents, INCIDENT_COLUMNS)
+        session.replace("reconciliation.incidents", incidents, INCIDENT_COLUMNS)
         session.replace(f"{WORK}.incident_windows", windows, WINDOWS)
         session.replace(f"{WORK}.incident_links", links, TABLES["incident_links"])
-        # Kept until they are told: a run that dies before the outbox is written must not lose a notice.
-        session.ensure(f"{WORK}.incident_transitions", TRANSITIONS)
-        session.append(
-            f"{WORK}.incident_transitions",
-            pd.DataFrame(
-                [
-                    {"run_id": context.run_id, "incident_id": each.incident_id, "transition": each.transition}
-                    for each in outcome.transitions
-                ],
-                columns=list(TRANSITIONS),
-            ),
+        # In the same transaction: an incident and its notice are kept together or not at all.
+        write_outbox(
+            session,
+            transitions,
+            incidents,
+            context.run_id,
+            context.as_of,
+            base_url=context.ui_url,
+            owners={each.name: each.owner for each in context.workspace.destinations if each.owner},
         )
     models = context.dbt.run(MODELS)
     counts: dict[str, int] = {}
-    for each in outcome.transitions:
+    for each in transitions:
         counts[each.transition] = counts.get(each.transition, 0) + 1
-    open_now = outcome.incidents[
-        (outcome.incidents["status"] == "open") & (outcome.incidents["severity"] != "info")
+    open_now = incidents[
+        (incidents["status"] == "open") & (incidents["severity"] != "info")
     ]
     return Diagnosed(len(open_now), counts, models)
 

@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 
 import pandas as pd
 
-from dagster_project.core.contracts import Destination
+from dagster_project.core.contracts import Destination, Workspace
 from dagster_project.flow.census import CENSUS, CENSUS_SINCE, as_day, changed_days, fingerprints, take_census
 from dagster_project.flow.context import Health, RunContext
 from dagster_project.flow.inputs import TABLES, WORK, local, write_inputs
 from dagster_project.flow.landing import land_files
 from dagster_project.flow.sources import first_line, looked_back_to
+from dagster_project.resources.warehouse import Warehouse
 
 HEALTH = {
     "destination": "varchar",
@@ -37,7 +38,7 @@ def read_exports(context: RunContext) -> list[Health]:
             continue
         # A broken file leaves the other files of its destination readable.
         notes[landed.destination] = told or "no file matches its pattern"
-    problems |= _missing_parts(context)
+    problems |= missing_export_parts(warehouse, workspace)
     context.dbt.run([f"stg_destination__{each.name}" for each in workspace.destinations])
 
     before = warehouse.frame(f"select * from {WORK}.state_census where kind = 'destination'")
@@ -181,10 +182,10 @@ def _changed_contracts(context: RunContext) -> list[dict[str, object]]:
     return [{"destination": name, "day": day} for name in changed for day in days]
 
 
-def _missing_parts(context: RunContext) -> dict[str, str]:
+def missing_export_parts(warehouse: Warehouse, workspace: Workspace) -> dict[str, str]:
     """Destination -> what is missing of its export table; files are landing's."""
-    by_table = [each for each in context.workspace.destinations if each.export.table]
-    found = context.warehouse.columns([str(each.export.table) for each in by_table])
+    by_table = [each for each in workspace.destinations if each.export.table]
+    found = warehouse.columns([str(each.export.table) for each in by_table])
     problems = {}
     for destination in by_table:
         table = str(destination.export.table).lower()

@@ -31,6 +31,7 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
     "input_sources": {
         "source": "varchar",
         "schema_name": "varchar",
+        "has_plan": "boolean",
         "healthy": "boolean",
         "local_as_of": "timestamp",
     },
@@ -174,6 +175,7 @@ def contract_tables(workspace: Workspace, *, as_of: datetime) -> dict[str, pd.Da
                 {
                     "source": source.name,
                     "schema_name": source.schema_name,
+                    "has_plan": workspace.plan_for(source).declared,
                     "healthy": True,
                     "local_as_of": as_of,
                 }

@@ -26,6 +26,8 @@ from dagster_project.core.families import (
     worst_first,
 )
 from dagster_project.core.message import redacted, shown
+from dagster_project.flow.census import as_day
+from dagster_project.generate.files import render_suites
 from dagster_project.generate.suites import (
     GENERATED_BY,
     SuiteProblem,
@@ -35,6 +37,7 @@ from dagster_project.generate.suites import (
 )
 
 if TYPE_CHECKING:
+    from dagster_project.flow.context import RunContext
     from dagster_project.resources.gx import Outcome
     from dagster_project.resources.warehouse import Warehouse, WarehouseSession
 
@@ -54,7 +57,7 @@ CHECK_RESULTS_COLUMNS: Final[Mapping[str, str]] = {
     "message": "varchar",
 }
 # Written by the diagnosis with the incidents; a workspace that has never been diagnosed has none yet.
-TOLERANCES: Final = "reconciliation_work.tolerances"
+TOLERANCES: Final = "reconciliation_work.diagnosis_tolerances"
 TOLERANCES_COLUMNS: Final[Mapping[str, str]] = {
     "destination": "varchar",
     "event": "varchar",
@@ -148,14 +151,14 @@ def judge(
     workspace: Workspace,
     days: Mapping[str, Sequence[date]],
     run_id: str,
-    docs_dir: Path,
+    docs_dir: Path | None,
     *,
     judged_at: datetime | None = None,
 ) -> list[CheckResult]:
     """Judges these days of these destinations, and all sources on the days of any of them.
 
-    Writes `reconciliation_work.check_results` and Data Docs. A check that cannot be judged is an ERROR and
-    stops no other one.
+    Writes `reconciliation_work.check_results` and, unless `docs_dir` is None, Data Docs. A check that cannot
+    be judged is an ERROR and stops no other one.
     """
     wanted = _wanted(workspace, days)
     if not wanted:
@@ -170,16 +173,17 @@ def judge(
     for suite in _suites(suites_dir, workspace, wanted):
         results += _judge_suite(suite, runner, evidence, broken, workspace, wanted[suite.subject])
     write_results(warehouse, run_id, results)
-    try:
-        runner.write_docs(
-            docs_dir,
-            docs_dir.parent / "gx",
-            run_id=run_id,
-            judged_at=judged_at or datetime.now(UTC),
-            keep=_suite_names(suites_dir),
-        )
-    except Exception:  # the verdicts stand without their pages
-        logger.warning("Data Docs could not be written to %s", docs_dir, exc_info=True)
+    if docs_dir is not None:
+        try:
+            runner.write_docs(
+                docs_dir,
+                docs_dir.parent / "gx",
+                run_id=run_id,
+                judged_at=_in_utc(judged_at or datetime.now(UTC)),
+                keep=[path.stem for path in suites_dir.glob("*.json")],
+            )
+        except Exception:  # the verdicts stand without their pages
+            logger.warning("Data Docs could not be written to %s", docs_dir, exc_info=True)
     return results
 
 
@@ -220,12 +224,12 @@ def _wanted(workspace: Workspace, days: Mapping[str, Sequence[date]]) -> dict[Su
         raise ValueError(
             f"no destination is named {strange[0]!r}; the contract has {', '.join(sorted(known))}"
         )
-    every_day = sorted({_day(day) for some in days.values() for day in some})
+    every_day = sorted({as_day(day) for some in days.values() for day in some})
     found: dict[Subject, list[date]] = {}
     for subject in subjects(workspace):
         own = every_day
         if subject.kind == "destination":
-            own = sorted({_day(day) for day in days.get(subject.name, ())})
+            own = sorted({as_day(day) for day in days.get(subject.name, ())})
         if own:
             found[subject] = own
     return found
@@ -317,10 +321,6 @@ def _owner_by_meta(path: Path, workspace: Workspace) -> tuple[Subject, str] | No
         if meta.get(subject.kind) == subject.name and family in FAMILIES_OF[subject.kind]:
             return subject, str(family)
     return None
-
-
-def _suite_names(suites_dir: Path) -> list[str]:
-    return [path.stem for path in suites_dir.glob("*.json")]
 
 
 # ---- judging ---------------------------------------------------------------------------------------------
@@ -529,5 +529,28 @@ def _json(numbers: Mapping[str, float]) -> str:
     return json.dumps(whole, sort_keys=True, allow_nan=False)
 
 
-def _day(day: date) -> date:
-    return day.date() if isinstance(day, datetime) else day
+def _in_utc(moment: datetime) -> datetime:
+    # Great Expectations takes a naive time for one of the machine's own zone; ours are UTC.
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def judge_window(context: RunContext) -> list[CheckResult]:
+    """Judge the open days of this run by the workspace's suites; Data Docs land in the state folder."""
+    folder = context.state_dir / "suites"
+    render_suites(context.workspace, context.expectations_dir, folder)
+    opened = context.warehouse.frame(
+        "select destination, day from reconciliation_work.int_open_days "
+        "where in_scope and destination <> '' order by 1, 2"
+    )
+    days: dict[str, list[date]] = {}
+    for destination, day in zip(opened["destination"], opened["day"], strict=True):
+        days.setdefault(destination, []).append(as_day(day))
+    return judge(
+        context.warehouse,
+        folder,
+        context.workspace,
+        days,
+        context.run_id,
+        context.state_dir / "data_docs",
+        judged_at=context.as_of,
+    )

@@ -425,7 +425,7 @@ class _Seen:
     @classmethod
     def of(cls, file: Path | int) -> _Seen:
         try:
-            status = os.stat(file)
+            status = os.fstat(file) if isinstance(file, int) else file.stat()
         except OSError as error:
             raise _unreadable(error) from error
         # Microseconds since 1970, as finely as the warehouse keeps it.

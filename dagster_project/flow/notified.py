@@ -60,7 +60,8 @@ COLUMNS: dict[str, str] = {
 
 # After this many failures in a row Slack is taken to be away; what is left stays due for the next time.
 STOP_AFTER_FAILURES = 3
-# Longer than any request takes. A deliverer that died holds its one notice this long.
+# Longer than any request takes; the waiting that Slack may ask for comes on top. A deliverer that died
+# holds its one notice this long.
 CLAIM = timedelta(minutes=3)
 # DuckDB lets one process write at a time. After acceptance, waiting a little beats telling twice.
 _MARK_TRIES = 20
@@ -147,7 +148,7 @@ def deliver(
     waited = 0.0
     problem: str | None = None
     for unit in due(_waiting(warehouse), now):
-        token = _claim(warehouse, unit, clock())
+        token = _claim(warehouse, unit, clock(), CLAIM + timedelta(seconds=max_wait_s))
         if token is None:
             continue
         message = _message(unit)
@@ -314,7 +315,7 @@ def _revive(warehouse: Warehouse) -> None:
             )
 
 
-def _claim(warehouse: Warehouse, unit: Unit, now: datetime) -> str | None:
+def _claim(warehouse: Warehouse, unit: Unit, now: datetime, length: timedelta) -> str | None:
     """Mark the unit's rows as being sent by us; None when another deliverer was faster."""
     token = uuid.uuid4().hex
     ids = [notice.alert_id for notice in unit.notices]
@@ -326,7 +327,7 @@ def _claim(warehouse: Warehouse, unit: Unit, now: datetime) -> str | None:
             # Another deliverer may have tried it, and put it off, since we looked.
             " and (last_error is null or next_attempt_at <= :now)",
             token=token,
-            until=now + CLAIM,
+            until=now + length,
             ids=ids,
             now=now,
         )

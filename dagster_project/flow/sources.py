@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 import pandas as pd
 
+from dagster_project.core.contracts import Workspace
 from dagster_project.flow.census import (
     CENSUS,
     CENSUS_SINCE,
@@ -18,6 +19,7 @@ from dagster_project.flow.census import (
 )
 from dagster_project.flow.context import Health, RunContext
 from dagster_project.flow.inputs import TABLES, WORK, ensure_tables, write_inputs
+from dagster_project.resources.warehouse import Warehouse
 
 NEEDED = ("id", "event_text", "received_at")
 HEALTH = {
@@ -39,7 +41,7 @@ def read_sources(context: RunContext) -> list[Health]:
     ensure_tables(warehouse)
     warehouse.ensure(f"{WORK}.state_census", CENSUS)
     warehouse.ensure(f"{WORK}.state_contracts", CONTRACTS)
-    problems = _missing_parts(context)
+    problems = missing_source_parts(warehouse, workspace)
     _write(context, set(problems))
     context.dbt.render(workspace)
     context.dbt.run([f"stg_segment__{source.name}" for source in workspace.sources])
@@ -159,16 +161,16 @@ def _write(context: RunContext, broken_sources: set[str]) -> None:
     )
 
 
-def _missing_parts(context: RunContext) -> dict[str, str]:
+def missing_source_parts(warehouse: Warehouse, workspace: Workspace) -> dict[str, str]:
     """Source -> what is missing: the schema, its tracks table or a column that nothing works without."""
-    tables = [f"{source.schema_name}.tracks" for source in context.workspace.sources]
-    found = context.warehouse.columns(tables)
+    tables = [f"{source.schema_name}.tracks" for source in workspace.sources]
+    found = warehouse.columns(tables)
     schemas = {
         str(name).lower()
-        for name in context.warehouse.frame("select schema_name as s from information_schema.schemata")["s"]
+        for name in warehouse.frame("select schema_name as s from information_schema.schemata")["s"]
     }
     problems = {}
-    for source in context.workspace.sources:
+    for source in workspace.sources:
         table = f"{source.schema_name}.tracks".lower()
         columns = {column for name, column in found if name == table}
         if source.schema_name.lower() not in schemas:

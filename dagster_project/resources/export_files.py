@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import gzip
+import io
 import itertools
 import os
 import stat
@@ -154,7 +155,7 @@ class _Expanded:
         self._stream: Readable = (
             gzip.GzipFile(fileobj=handle)
             if compression == "gzip"
-            else pa.CompressedInputStream(handle, "zstd")
+            else pa.CompressedInputStream(_Borrowed(handle), "zstd")
         )
         self._size = size
         self._given = 0
@@ -187,6 +188,20 @@ class _Expanded:
             f"its {self._compression} data stops in the middle, after {self._given:,} bytes of content",
             "copy or export it again in full; an upload may have been cut off or still be running",
         )
+
+
+class _Borrowed(io.RawIOBase):
+    """A handle that pyarrow may close without closing ours, which is still asked whether its file changed."""
+
+    def __init__(self, handle: BinaryIO) -> None:
+        super().__init__()
+        self._handle = handle
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._handle.read(size)
 
 
 def _spooled(stream: Readable) -> BinaryIO:

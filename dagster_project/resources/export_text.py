@@ -263,7 +263,7 @@ def _object(text: str, number: int) -> dict[str, Any]:
             f"line {number:,} is nested too deeply", f"{AGAIN} without that value"
         ) from error
     if type(value) is not dict:
-        kind = {list: "a list", str: "text", type(None): "null"}.get(type(value), "a number or a boolean")
+        kind = {"[": "a list", '"': "text", "n": "null"}.get(text[0], "a number or a boolean")
         raise ExportFileError(
             f"line {number:,} holds {kind}, not an object", f"{AGAIN} with one JSON object a line"
         )

@@ -38,7 +38,7 @@ from great_expectations.expectations.expectation_configuration import Expectatio
 from great_expectations.render.view import DefaultJinjaPageView
 from great_expectations.validator.v1_validator import Validator
 
-from dagster_project.core.message import prose
+from dagster_project.core.message import prose, shown
 from dagster_project.resources import gx_expectations as _registered  # noqa: F401 - registers ours
 
 logger = logging.getLogger(__name__)
@@ -96,24 +96,24 @@ class Suites:
                 suite.expectations.append(_expectation(expectation, position))
             except Exception as error:
                 outcomes[position] = Outcome("ERROR", problem=_first_line(error))
-        result: ExpectationSuiteValidationResult | None = None
-        if suite.expectations:
-            try:
-                # What Batch.validate does, except that it would make the batch once more.
-                validator = Validator(self._batches, {"result_format": "COMPLETE"}, {"dataframe": frame})
-                result = validator.validate_expectation_suite(suite)
-            except Exception as error:
-                problem = _first_line(error)
-                return [outcomes.get(i, Outcome("ERROR", problem=problem)) for i in range(len(expectations))]
-        for each in result.results if result is not None else []:
-            position = each.expectation_config.meta.pop(_POSITION)
-            outcomes[position] = _outcome(each, frame)
+        try:
+            # What Batch.validate does, except that it would make the batch once more.
+            validator = Validator(self._batches, {"result_format": "COMPLETE"}, {"dataframe": frame})
+            result = validator.validate_expectation_suite(suite)
+        except Exception as error:
+            problem = _first_line(error)
+            return [outcomes.get(i, Outcome("ERROR", problem=problem)) for i in range(len(expectations))]
+        result.results += [_could_not_be_run(expectations[i], outcome, i) for i, outcome in outcomes.items()]
+        for each in result.results:
+            position = each.expectation_config.meta[_POSITION]
+            if position not in outcomes:
+                outcomes[position] = _outcome(each, frame)
             each.expectation_config.meta = dict(expectations[position].get("meta") or {})
             each.expectation_config.notes = expectations[position].get("notes")
             _shown_in_docs(each, outcomes[position], frame)
-        if result is not None:
-            result.success = all(each.success for each in result.results)
-            self._results[name] = result
+        result.success = all(each.success for each in result.results)
+        result.statistics = _statistics(result)
+        self._results[name] = result
         nothing = Outcome("ERROR", problem="Great Expectations gave no result for it")
         return [outcomes.get(position, nothing) for position in range(len(expectations))]
 
@@ -212,6 +212,37 @@ def _expectation(expectation: Mapping[str, Any], position: int) -> Any:
     ).to_domain_obj()
 
 
+def _could_not_be_run(
+    expectation: Mapping[str, Any], outcome: Outcome, position: int
+) -> ExpectationValidationResult:
+    """A result in the place of one that there is none of, so that the page does not say all is well."""
+    return ExpectationValidationResult(
+        success=False,
+        expectation_config=ExpectationConfiguration(
+            type="expect_check_to_run",
+            kwargs={"check": str(expectation.get("type"))},
+            meta={_POSITION: position},
+        ),
+        result={},
+        exception_info={
+            "raised_exception": True,
+            "exception_message": outcome.problem,
+            "exception_traceback": "",
+        },
+    )
+
+
+def _statistics(result: ExpectationSuiteValidationResult) -> dict[str, Any]:
+    """Great Expectations' own four figures, after results were put in or judged otherwise."""
+    passed = sum(bool(each.success) for each in result.results)
+    return {
+        "evaluated_expectations": len(result.results),
+        "successful_expectations": passed,
+        "unsuccessful_expectations": len(result.results) - passed,
+        "success_percent": 100.0 * passed / len(result.results) if result.results else None,
+    }
+
+
 def _outcome(result: ExpectationValidationResult, frame: pd.DataFrame) -> Outcome:
     broken = _exception(result.exception_info)
     if broken is not None:
@@ -271,20 +302,20 @@ def _shown_in_docs(result: ExpectationValidationResult, outcome: Outcome, frame:
     details = dict(result.result or {})
     for key in _TOO_LONG:
         details.pop(key, None)
+    details = _escaped_deeply(details)
     if outcome.rows:
-        shown = frame.iloc[list(outcome.rows[:_ROWS_SHOWN])]
-        details["partial_unexpected_list"] = [row_text(row) for _, row in shown.iterrows()]
-    result.result = _escaped_deeply(details)
+        rows = frame.iloc[list(outcome.rows[:_ROWS_SHOWN])]
+        details["partial_unexpected_list"] = [_escaped(_row_text(row)) for _, row in rows.iterrows()]
+    result.result = details
     result.expectation_config.kwargs.update(_escaped_deeply(dict(result.expectation_config.kwargs)))
     result.expectation_config.meta = _escaped_deeply(result.expectation_config.meta)
     result.expectation_config.notes = _escaped_deeply(result.expectation_config.notes)
     result.exception_info = _escaped_deeply(result.exception_info)
 
 
-def row_text(row: pd.Series[Any]) -> str:
+def _row_text(row: pd.Series[Any]) -> str:
     """One row on one line: its columns that hold something."""
-    parts = [f"{column}={value}" for column, value in row.items() if not pd.isna(value)]
-    return ", ".join(parts)
+    return ", ".join(f"{column}={shown(value)}" for column, value in row.items() if not pd.isna(value))
 
 
 def _escaped(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Two expectations that Great Expectations does not have: no blocking difference, and balanced books."""
+"""Expectations that Great Expectations does not have: no blocking difference, and balanced books."""
 
 # Great Expectations is not followed by the type checker (pyproject.toml), so its classes are Any here.
 # mypy: disable-error-code="misc, untyped-decorator"
@@ -9,7 +9,11 @@ from typing import Any, ClassVar, Literal
 
 import pandas as pd
 from great_expectations.execution_engine import PandasExecutionEngine
-from great_expectations.expectations.expectation import ColumnMapExpectation, MulticolumnMapExpectation
+from great_expectations.expectations.expectation import (
+    BatchExpectation,
+    ColumnMapExpectation,
+    MulticolumnMapExpectation,
+)
 from great_expectations.expectations.metrics import ColumnMapMetricProvider, column_condition_partial
 from great_expectations.expectations.metrics.map_metric_provider import MulticolumnMapMetricProvider
 from great_expectations.expectations.metrics.map_metric_provider.multicolumn_condition_partial import (
@@ -86,10 +90,29 @@ class ExpectBooksToBalance(MulticolumnMapExpectation):
         return _sentence("Expected must be delivered plus missing plus pending in every row.")
 
 
-def _sentence(text: str) -> list[RenderedStringTemplateContent]:
+class ExpectCheckToRun(BatchExpectation):
+    """Stands on a page in the place of an expectation that could not be made. Always fails."""
+
+    check: str
+    metric_dependencies: ClassVar[tuple[str, ...]] = ()
+    args_keys: ClassVar[tuple[str, ...]] = ("check",)
+
+    def _validate(self, *_: Any, **__: Any) -> dict[str, Any]:
+        return {"success": False, "result": {}}
+
+    @classmethod
+    @renderer(renderer_type=LegacyRendererType.PRESCRIPTIVE)
+    def _prescriptive_renderer(
+        cls, configuration: Any = None, **_: Any
+    ) -> list[RenderedStringTemplateContent]:
+        check = configuration.kwargs.get("check") if configuration is not None else None
+        return _sentence("$check cannot be run.", check=check)
+
+
+def _sentence(text: str, **params: Any) -> list[RenderedStringTemplateContent]:
     return [
         RenderedStringTemplateContent(
             content_block_type="string_template",
-            string_template={"template": text, "params": {}},
+            string_template={"template": text, "params": params},
         )
     ]

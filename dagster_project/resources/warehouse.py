@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ TYPES: dict[str, dict[str, str]] = {
 }
 _PART = re.compile(r"[a-z][a-z0-9_]*")
 _INSERT_ROWS = 2_000
+_PATIENCE_S = 15.0  # how long a busy DuckDB file is waited for
 
 
 class WarehouseBusy(RuntimeError):
@@ -43,9 +45,10 @@ class WarehouseBusy(RuntimeError):
 class WarehouseSession:
     """One open transaction: read frames, run statements, append rows. Rolled back on an exception."""
 
-    def __init__(self, connection: Connection, dialect: str) -> None:
+    def __init__(self, connection: Connection, dialect: str, define: Callable[[list[str]], None]) -> None:
         self._connection = connection
         self.dialect = dialect
+        self._define = define
 
     def frame(self, sql: str, **params: Any) -> pd.DataFrame:
         """Rows of a query as a frame with lower-case columns; ``:name`` binds come from ``params``."""
@@ -63,8 +66,16 @@ class WarehouseSession:
         schema, name = _split(table)
         types = TYPES[self.dialect]
         body = ", ".join(f"{_column(column)} {types[kind]}" for column, kind in columns.items())
-        self.execute(f"create schema if not exists {schema}")
-        self.execute(f"create table if not exists {schema}.{name} ({body})")
+        statements = [
+            f"create schema if not exists {schema}",
+            f"create table if not exists {schema}.{name} ({body})",
+        ]
+        if self.dialect == "snowflake":
+            # There every definition commits the transaction it stands in, so it must stand in another.
+            self._define(statements)
+            return
+        for statement in statements:
+            self.execute(statement)
 
     def append(self, table: str, frame: pd.DataFrame) -> None:
         """Insert the frame's rows by column name. Values are bound, never part of the statement."""
@@ -102,26 +113,30 @@ class Warehouse:
     """Opens a connection for each piece of work and closes it again.
 
     DuckDB lets one process at a time write a file, and refuses two configurations of one file within a
-    process; dbt opens the file as well. So no connection outlives the block that needed it.
+    process; dbt opens the file as well. So no connection outlives the block that needed it. Snowflake has
+    neither limit, and its sessions are kept for the next block.
     """
 
-    def __init__(self, url: sa.URL, *, name: str) -> None:
+    def __init__(self, url: sa.URL, *, name: str, connect_args: Mapping[str, Any] | None = None) -> None:
         self.dialect = url.get_backend_name()
         self.name = name  # what messages call it; never holds a password
-        self._engine = sa.create_engine(url, poolclass=NullPool)
+        # A failed statement is told without the values that were bound to it: they are people's.
+        options: dict[str, Any] = {"connect_args": dict(connect_args or {}), "hide_parameters": True}
         if self.dialect == "duckdb":
+            self._engine = sa.create_engine(url, poolclass=NullPool, **options)
             _buffer_results(self._engine)
+        else:
+            # A login takes a second and locks nothing: kept, and looked at before it is used again.
+            self._engine = sa.create_engine(url, pool_size=2, pool_pre_ping=True, pool_recycle=3_000, **options)
+        self._defined: set[str] = set()
 
     @contextmanager
     def transaction(self) -> Iterator[WarehouseSession]:
         """A session whose statements are all kept, or none of them."""
-        try:
-            connection = self._engine.connect()
-        except sa.exc.DBAPIError as error:
-            raise self._explained(error) from error
+        connection = self._connect()
         try:
             with connection.begin():
-                yield WarehouseSession(connection, self.dialect)
+                yield WarehouseSession(connection, self.dialect, self._define)
         finally:
             connection.close()
 
@@ -178,9 +193,32 @@ class Warehouse:
         )
         return found.rename(columns={"s": "schema"})
 
+    def _connect(self) -> Connection:
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return self._engine.connect()
+            except sa.exc.DBAPIError as error:
+                explained = self._explained(error)
+                # Sensors look into the file for moments; a run holds it for as long as it works.
+                if not isinstance(explained, WarehouseBusy) or time.monotonic() > deadline:
+                    raise explained from error
+                time.sleep(0.2)
+
     @property
     def engine(self) -> sa.Engine:
         return self._engine
+
+    def _define(self, statements: list[str]) -> None:
+        """Run definitions in a session of their own, each once in this object's life."""
+        new = [statement for statement in statements if statement not in self._defined]
+        if not new:
+            return
+        with self._engine.connect() as connection:
+            for statement in new:
+                connection.execute(sa.text(statement))
+            connection.commit()
+        self._defined.update(new)
 
     def _explained(self, error: sa.exc.DBAPIError) -> Exception:
         text = str(error.orig)
@@ -203,40 +241,63 @@ def open_warehouse(target: str, duckdb_path: Path, environ: Mapping[str, str]) -
             sa.URL.create("duckdb", database=str(duckdb_path.absolute())), name=f"DuckDB file {duckdb_path}"
         )
     if target == "snowflake":
-        return Warehouse(snowflake_url(environ), name=f"Snowflake account {environ['SNOWFLAKE_ACCOUNT']}")
+        url, arguments = snowflake_url(environ), snowflake_connect_args(environ)
+        return Warehouse(url, name=f"Snowflake account {arguments['account']}", connect_args=arguments)
     raise ValueError(f"RECON_TARGET is {target!r}; write duckdb or snowflake")
 
 
 def snowflake_url(environ: Mapping[str, str]) -> sa.URL:
-    """The SQLAlchemy address from dbt-snowflake's own variables. Key-pair files are read by the driver."""
+    """The SQLAlchemy address: who and where, never a secret. Raises ``ValueError`` naming all that is missing."""
+    _require_snowflake(environ)
+    # The account is not in it: the dialect cuts `organisation-account` at the hyphen.
+    return sa.URL.create(
+        "snowflake", username=environ["SNOWFLAKE_USER"], database=environ["SNOWFLAKE_DATABASE"]
+    )
+
+
+def snowflake_connect_args(environ: Mapping[str, str]) -> dict[str, Any]:
+    """What the driver needs besides the address, from dbt-snowflake's own variables. It holds the secrets.
+
+    A key-pair file is read by the driver. The session speaks UTC and naive timestamps whatever the account's
+    defaults are: a text without an offset would otherwise be read in the account's zone.
+    """
+    _require_snowflake(environ)
+    arguments: dict[str, Any] = {
+        argument: environ[variable]
+        for argument, variable in {
+            "account": "SNOWFLAKE_ACCOUNT",
+            "warehouse": "SNOWFLAKE_WAREHOUSE",
+            "role": "SNOWFLAKE_ROLE",
+            "host": "SNOWFLAKE_HOST",
+            "protocol": "SNOWFLAKE_PROTOCOL",
+        }.items()
+        if environ.get(variable)
+    }
+    if environ.get("SNOWFLAKE_PORT"):
+        arguments["port"] = int(environ["SNOWFLAKE_PORT"])
+    # The key wins over the password when both are set, as it does in the driver for dbt.
+    if environ.get("SNOWFLAKE_PRIVATE_KEY_PATH"):
+        arguments["authenticator"] = "SNOWFLAKE_JWT"
+        arguments["private_key_file"] = environ["SNOWFLAKE_PRIVATE_KEY_PATH"]
+        if environ.get("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE"):
+            arguments["private_key_file_pwd"] = environ["SNOWFLAKE_PRIVATE_KEY_PASSPHRASE"]
+    else:
+        arguments["password"] = environ["SNOWFLAKE_PASSWORD"]
+    arguments["session_parameters"] = {
+        "TIMEZONE": "UTC",
+        "TIMESTAMP_TYPE_MAPPING": "TIMESTAMP_NTZ",
+        "QUERY_TAG": "segment_reconciliation",
+    }
+    return arguments
+
+
+def _require_snowflake(environ: Mapping[str, str]) -> None:
     required = ["SNOWFLAKE_ACCOUNT", "SNOWFLAKE_USER", "SNOWFLAKE_DATABASE"]
     missing = [name for name in required if not environ.get(name)]
     if not environ.get("SNOWFLAKE_PASSWORD") and not environ.get("SNOWFLAKE_PRIVATE_KEY_PATH"):
         missing.append("SNOWFLAKE_PASSWORD (or SNOWFLAKE_PRIVATE_KEY_PATH)")
     if missing:
         raise ValueError(f"RECON_TARGET=snowflake needs {', '.join(missing)}; set them in the environment")
-    query = {
-        key: environ[variable]
-        for key, variable in {
-            "warehouse": "SNOWFLAKE_WAREHOUSE",
-            "role": "SNOWFLAKE_ROLE",
-            "host": "SNOWFLAKE_HOST",
-            "port": "SNOWFLAKE_PORT",
-            "protocol": "SNOWFLAKE_PROTOCOL",
-            "private_key_file": "SNOWFLAKE_PRIVATE_KEY_PATH",
-            "private_key_file_pwd": "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE",
-        }.items()
-        if environ.get(variable)
-    }
-    query["timezone"] = "UTC"
-    return sa.URL.create(
-        "snowflake",
-        username=environ["SNOWFLAKE_USER"],
-        password=environ.get("SNOWFLAKE_PASSWORD"),
-        host=environ["SNOWFLAKE_ACCOUNT"],
-        database=environ["SNOWFLAKE_DATABASE"],
-        query=query,
-    )
 
 
 def _bound(sql: str, params: Mapping[str, Any]) -> sa.TextClause:

@@ -1,7 +1,7 @@
 {#
   Materialization `day_window`: a table that accumulates, of which a run replaces whole windows only.
 
-  `delete_where` (config) is the condition that selects the rows this run replaces; they are deleted and the
+  `window` (config) names the days whose rows this run replaces (see rows_of_window); they are deleted and the
   model's rows inserted in one transaction. No temporary table: a run killed anywhere leaves the table of
   before or of after. (dbt's own incremental was tried and needs temporary tables, which fakesnow refuses.)
 #}
@@ -9,7 +9,7 @@
     {%- set target_relation = this.incorporate(type='table') -%}
     {%- set existing = load_cached_relation(this) -%}
     {%- if existing is none -%}{%- set existing = load_relation(this) -%}{%- endif -%}
-    {%- set delete_where = config.require('delete_where') -%}
+    {%- set delete_where = rows_of_window(config.require('window'), this.identifier) -%}
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
@@ -42,6 +42,28 @@
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
+
+{#
+  The condition that selects the rows of a window. It is not written in the models: in a config block `ref` and
+  `source` mean the model itself, and the condition would quietly select the wrong rows.
+    received_days   rows of a source's UTC days of received_at that are read again
+    export_days     rows of a destination's days that are read again
+    open_days       rows of a destination's days that are reconciled again
+    workspace_days  rows of the workspace's days that are reconciled again
+#}
+{% macro rows_of_window(window, table) -%}
+    {%- set days = {
+        'received_days': ('input_received_days', 'd.source = ' ~ table ~ '.source and d.day = ' ~ table ~ '.received_day'),
+        'export_days': ('input_export_days', 'd.destination = ' ~ table ~ '.destination and d.day = ' ~ table ~ '.day'),
+        'open_days': ('int_open_days', 'd.in_scope and d.destination = ' ~ table ~ '.destination and d.day = ' ~ table ~ '.day'),
+        'workspace_days': ('int_open_days', "d.in_scope and d.destination = '' and d.day = " ~ table ~ '.day'),
+    }[window] -%}
+    exists (
+        select 1
+        from {{ api.Relation.create(database=target.database, schema='reconciliation_work', identifier=days[0]) }} as d
+        where {{ days[1] }}
+    )
+{%- endmacro %}
 
 {# Whether the table of a day_window model is there already, so that the model may read {{ this }}. #}
 {% macro has_history() -%}

@@ -104,7 +104,8 @@
     {%- set column = columns.get(rule[4]) -%}
     {%- set kind = rule[3] -%}
     {%- if column is none -%}
-        {%- if kind == 'required' -%} true {%- endif -%}
+        {#- An object has no column of its own: Segment flattens it into one a leaf. -#}
+        {%- if kind == 'required' and 'object' not in fromjson(rule[5]) -%} true {%- endif -%}
     {%- else -%}
         {%- set value = quoted_name(column.name) -%}
         {%- set type = column.type -%}

@@ -1,7 +1,8 @@
 {#
   Staging of one Segment source: rename and cast only. A column that Segment never made (it makes one at the
   first non-null value) is null; a table that is not there, or lacks a column we cannot do without, gives no
-  rows, and the `sources` stage tells it as an incident.
+  rows, and the `sources` stage tells it as an incident. A clock that a row lacks is the nearest one that it
+  has: a message without a time would be on no day, and fall out of the books of who counts by that clock.
   Columns: source, message_id, event_text, event_slug, user_id, anonymous_id, received_at, sent_at,
   original_timestamp, timestamp (all naive UTC), app_version, library_version, consent_denied (a bit for
   each consent category, set when it was refused). Grain: one row per landed track row.
@@ -22,8 +23,12 @@
         {{ staged_text(found, 'user_id') }} as user_id,
         {{ staged_text(found, 'anonymous_id') }} as anonymous_id,
         {{ staged_utc(found, 'received_at') }} as received_at,
-        {{ staged_utc(found, 'sent_at') }} as sent_at,
-        {{ staged_utc(found, 'original_timestamp') }} as original_timestamp,
+        coalesce({{ staged_utc(found, 'sent_at') }}, {{ staged_utc(found, 'received_at') }}) as sent_at,
+        coalesce(
+            {{ staged_utc(found, 'original_timestamp') }},
+            {{ staged_utc(found, 'timestamp') }},
+            {{ staged_utc(found, 'received_at') }}
+        ) as original_timestamp,
         coalesce({{ staged_utc(found, 'timestamp') }}, {{ staged_utc(found, 'received_at') }}) as timestamp,
         {{ staged_text(found, 'context_app_version') }} as app_version,
         {{ staged_text(found, 'context_library_version') }} as library_version,

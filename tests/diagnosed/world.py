@@ -27,7 +27,9 @@ def day(text: str) -> date:
 class World:
     """Volumes by source and name; deliveries follow the contracts; every change is a method."""
 
-    def __init__(self, *, seed: int = 7, first: date = FIRST, last: date = LAST, as_of: datetime = AS_OF) -> None:
+    def __init__(
+        self, *, seed: int = 7, first: date = FIRST, last: date = LAST, as_of: datetime = AS_OF
+    ) -> None:
         self.random = np.random.default_rng(seed)
         self.first, self.last, self.as_of = first, last, as_of
         self.days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
@@ -42,7 +44,7 @@ class World:
         self.sources: dict[str, timedelta | None] = {}
         self.base_loss = 0.003
 
-    # --- a healthy world ---------------------------------------------------------------------------------------
+    # --- a healthy world ----------------------------------------------------------------------------------
 
     def at(self, when: date | str) -> int:
         return ((day(when) if isinstance(when, str) else when) - self.first).days
@@ -86,17 +88,27 @@ class World:
             None
             if events is None
             else tuple(
-                Route(event=e, destination_name=e) if isinstance(e, str) else Route(event=e[0], destination_name=e[1])
+                Route(event=e, destination_name=e)
+                if isinstance(e, str)
+                else Route(event=e[0], destination_name=e[1])
                 for e in events
             )
         )
         self.destinations.append(Destination(name=name, sources=tuple(sources), events=routes, **contract))
         return self
 
-    # --- faults in the sources ---------------------------------------------------------------------------------
+    # --- faults in the sources ----------------------------------------------------------------------------
 
     def renames(
-        self, source: str, old: str, new: str, on: str, *, over_days: int = 0, share: float = 1.0, until: str | None = None
+        self,
+        source: str,
+        old: str,
+        new: str,
+        on: str,
+        *,
+        over_days: int = 0,
+        share: float = 1.0,
+        until: str | None = None,
     ) -> World:
         counts = self.volume[source, old]
         moved = np.zeros(len(counts))
@@ -128,10 +140,12 @@ class World:
         self.health[source] = {"status": "broken", "problem": problem, "last_received_at": None}
         return self
 
-    # --- faults in the deliveries ------------------------------------------------------------------------------
+    # --- faults in the deliveries -------------------------------------------------------------------------
 
-    def fault(self, destination: str, event: str | None, first: str, last: str | None = None, **change: object) -> World:
-        """change: missing=share, duplicates=share, unexpected=share, exported=False, cut_at=hour, mature=False."""
+    def fault(
+        self, destination: str, event: str | None, first: str, last: str | None = None, **change: object
+    ) -> World:
+        """change: shares of missing, duplicates, unexpected; exported=False, mature=False, cut_at=hour."""
         self.faults.append((destination, event, self.at(first), self.at(last or first), change))
         return self
 
@@ -149,7 +163,9 @@ class World:
             )
         return self
 
-    def refuses(self, destination: str, source: str, event: str, share: float, first: str, last: str | None = None) -> World:
+    def refuses(
+        self, destination: str, source: str, event: str, share: float, first: str, last: str | None = None
+    ) -> World:
         for n in range(self.at(first), self.at(last) + 1 if last else len(self.days)):
             self.extra["not_expected"].append(
                 {
@@ -178,7 +194,14 @@ class World:
         return self
 
     def violates(
-        self, source: str, event: str, name: str, share: float, first: str, last: str | None = None, rule: str = "type"
+        self,
+        source: str,
+        event: str,
+        name: str,
+        share: float,
+        first: str,
+        last: str | None = None,
+        rule: str = "type",
     ) -> World:
         for n in range(self.at(first), self.at(last) + 1 if last else len(self.days)):
             self.extra["violations"].append(
@@ -188,20 +211,20 @@ class World:
                     "event": event,
                     "property": name,
                     "rule": rule,
-                    "messages": int(round(share * self.volume[source, event][n])),
+                    "messages": round(share * self.volume[source, event][n]),
                     "sample_message_id": "m-1",
                 }
             )
         return self
 
-    # --- what the rules see ------------------------------------------------------------------------------------
+    # --- what the rules see -------------------------------------------------------------------------------
 
     def evidence(self, *, history_from: date | None = None) -> Evidence:
         start = max(0, (history_from - self.first).days) if history_from else 0
         frames = {name: pd.DataFrame(rows) for name, rows in self._rows().items()}
         for name, frame in frames.items():
             if len(frame) and "day" in frame.columns and start:
-                frames[name] = frame[pd.to_datetime(frame["day"]) >= pd.Timestamp(self.days[start])]
+                frames[name] = frame[pd.to_datetime(frame["day"]) >= pd.Timestamp(history_from)]
         return Evidence(
             **frames, workspace=self.workspace(), as_of=self.as_of, history_from=history_from or self.first
         )
@@ -245,7 +268,9 @@ class World:
                     }
                 )
         for (source, slug_of), names in self.properties.items():
-            rows["properties"] += [{"source": source, "event_slug": slug_of, "property": name} for name in names]
+            rows["properties"] += [
+                {"source": source, "event_slug": slug_of, "property": name} for name in names
+            ]
         for source in self.sources:
             rows["source_health"].append(
                 {
@@ -281,7 +306,9 @@ class World:
         refused: dict[tuple[str, date], int] = {}
         for row in self.extra["not_expected"]:
             if row["destination"] == name:
-                refused[row["event"], row["day"]] = refused.get((row["event"], row["day"]), 0) + row["messages"]
+                refused[row["event"], row["day"]] = (
+                    refused.get((row["event"], row["day"]), 0) + row["messages"]
+                )
         random = np.random.default_rng(len(name))
         expected_hours = np.zeros((len(self.days), 24), dtype=np.int64)
         delivered_hours = np.zeros((len(self.days), 24), dtype=np.int64)
@@ -292,9 +319,7 @@ class World:
             )
             for n, today in enumerate(self.days):
                 expected = max(0, int(sent[n]) - refused.get((event, today), 0))
-                by_hour = np.bincount(
-                    random.choice(24, expected, p=CURVE / CURVE.sum()), minlength=24
-                )
+                by_hour = np.bincount(random.choice(24, expected, p=CURVE / CURVE.sum()), minlength=24)
                 share, duplicates, unexpected = self.base_loss, 0.0, 0.0
                 exported, mature, cut, as_unexpected = True, True, 24, False
                 for place, what, first, last, change in self.faults:
@@ -313,7 +338,7 @@ class World:
                 expected_hours[n] += by_hour
                 delivered_hours[n] += kept
                 missing = expected - delivered
-                surplus = missing if as_unexpected else int(round(unexpected * expected))
+                surplus = missing if as_unexpected else round(unexpected * expected)
                 rows["cells"].append(
                     {
                         "day": today,
@@ -323,7 +348,7 @@ class World:
                         "delivered": delivered,
                         "missing": missing if mature else 0,
                         "pending": 0 if mature else missing,
-                        "duplicates": int(round(duplicates * expected)),
+                        "duplicates": round(duplicates * expected),
                         "unexpected": surplus,
                         "matched_by": "counts" if destination.grain == "daily_counts" else "message_id",
                         "mature": mature,
@@ -333,7 +358,7 @@ class World:
                 if destination.grain == "event" and mature:
                     for difference, count in (
                         ("missing", missing),
-                        ("duplicate", int(round(duplicates * expected))),
+                        ("duplicate", round(duplicates * expected)),
                         ("unexpected", surplus),
                     ):
                         if count:
@@ -392,7 +417,17 @@ def shop(seed: int = 7) -> World:
         [("Purchase Completed", "Purchase"), "Signup Completed", "Trial Started"],
         identifiers=(Identifier(name="user_id", format="uuid"),),
     )
-    world.feeds("ads", ["web_app"], ["Purchase Completed", "Signup Completed"], grain="daily_counts", matching="counts")
-    world.feeds("analytics", ["web_app", "ios_app"], ["Product Viewed", "Cart Updated", "App Opened", "Signup Completed"])
+    world.feeds(
+        "ads",
+        ["web_app"],
+        ["Purchase Completed", "Signup Completed"],
+        grain="daily_counts",
+        matching="counts",
+    )
+    world.feeds(
+        "analytics",
+        ["web_app", "ios_app"],
+        ["Product Viewed", "Cart Updated", "App Opened", "Signup Completed"],
+    )
     world.feeds("lake", ["web_app", "ios_app"], None)
     return world

@@ -101,7 +101,7 @@ TABLES: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
     "tolerances": (
-        "reconciliation_work.tolerances",
+        "reconciliation_work.diagnosis_tolerances",
         {"destination": "varchar", "event": "varchar", "tolerance": "double", "floor": "bigint"},
     ),
     "windows": (

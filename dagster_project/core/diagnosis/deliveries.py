@@ -33,8 +33,9 @@ UNMATCHED = 0.20  # missing and unexpected of one cell are the same messages whe
 def export_incomplete(evidence: Evidence, claims: Claims) -> list[Finding]:
     """A destination's own record cannot be read, lacks whole days, or ends in the middle of a day."""
     findings = []
+    rows = positions(evidence.judged, "destination")
     for destination in evidence.destinations:
-        cells = evidence.judged[evidence.judged["destination"] == destination]
+        cells = evidence.judged.iloc[rows.get(destination, np.array([], dtype=np.int64))]
         problem, broken = _health(evidence, destination)
         absent, earlier, later = _absent_days(cells)
         cut, tails = _cut_days(evidence, destination, cells)
@@ -299,7 +300,10 @@ def _edges(own: pd.DataFrame, days: Days) -> Days:
 
 
 def _stopped(destination: str, event: str | None, stops: list[_Stop], own: pd.DataFrame) -> Finding:
-    of_event = own if event is None else own[own["event"] == event]
+    names = {stop.event for stop in stops if stop.event is not None}
+    # One stretch of the whole destination covers its events; else only those that stopped are meant.
+    whole = any(stop.event is None for stop in stops)
+    of_event = own if whole else own[own["event"].isin(list(names))]
     silent = _days_in(stops)
     days = _edges(of_event, silent)
     going_on = any(stop.going_on for stop in stops)
@@ -324,7 +328,11 @@ def _stopped(destination: str, event: str | None, stops: list[_Stop], own: pd.Da
         ended_on=None if going_on else as_date(days[-1]),
         messages_affected=missing,
         windows=windows_of([destination], days),
-        claims=cell_claims(destination, event, days, {"missing"}),
+        claims=tuple(
+            claim
+            for name in ([None] if whole else sorted(names))
+            for claim in cell_claims(destination, name, days, {"missing"})
+        ),
         share_explained=1.0 if missing else None,
         evidence=details,
     )

@@ -308,7 +308,7 @@ def local(moment: datetime, zone: str) -> datetime:
 
 def as_days(values: pd.Series[Any]) -> pd.Series[Any]:
     """Days in one type whatever the driver gave (date, datetime64 of any unit, text); nonsense is null."""
-    days = pd.to_datetime(values.astype(object), errors="coerce", utc=True)
+    days = pd.to_datetime(values.astype(object), errors="coerce", utc=True, format="ISO8601")
     return days.dt.tz_localize(None).dt.normalize().astype("datetime64[us]")
 
 
@@ -387,8 +387,16 @@ def _clean(table: str, frame: pd.DataFrame) -> pd.DataFrame:
 
 def _texts(values: pd.Series[Any]) -> pd.Series[Any]:
     present = values.notna().to_numpy(dtype=bool)
-    texts = [str(value) if there else None for value, there in zip(values.tolist(), present, strict=True)]
+    texts = [_text(value) if there else None for value, there in zip(values.tolist(), present, strict=True)]
     return pd.Series(texts, dtype=object)
+
+
+def _text(value: Any) -> str:
+    text = str(value)
+    if text.isascii():
+        return text
+    # Half of a surrogate pair is no text that a warehouse, a frame or Slack can hold.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _counts(values: pd.Series[Any]) -> pd.Series[Any]:
@@ -402,7 +410,7 @@ def _flags(values: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def _moments(values: pd.Series[Any]) -> pd.Series[Any]:
-    moments = pd.to_datetime(values.astype(object), errors="coerce", utc=True)
+    moments = pd.to_datetime(values.astype(object), errors="coerce", utc=True, format="ISO8601")
     return moments.dt.tz_localize(None).astype("datetime64[us]").reset_index(drop=True)
 
 

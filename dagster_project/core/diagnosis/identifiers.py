@@ -82,7 +82,8 @@ def _hit_days(evidence: Evidence, source: str, event: str, rows: pd.DataFrame) -
     if hit.any():
         # Between the first and the last such day the stray ones belong to it.
         inside = (days >= days[hit].min()) & (days <= days[hit].max())
-        return by_day[inside].reset_index(drop=True)
+        kept: pd.DataFrame = by_day[inside]
+        return kept.reset_index(drop=True)
     return by_day.iloc[:0]
 
 

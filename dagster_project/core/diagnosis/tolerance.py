@@ -21,8 +21,8 @@ FEWEST = 4  # stretches, even for a small event, so that one bad week is one of 
 # The share that only this part of the stretches stays under. Below one half, so that a fault which fills more
 # than half of the history is not learned as usual.
 QUANTILE = 0.35
-# Beyond the tolerance, in standard deviations of a binomial with the tolerance as its rate. At 3 a workspace of
-# 3,000 healthy cells a day raises a false alarm a day, at 4 less than one a week.
+# Beyond the tolerance, in standard deviations of a binomial with the tolerance as its rate. With 3, small
+# healthy events of a workspace of 3,000 cells a day alarm more than once a week.
 SIGMAS = 4.0
 POOL_DAYS = 7  # small events are judged over a week
 

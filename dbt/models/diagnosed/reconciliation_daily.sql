@@ -1,7 +1,7 @@
 {#- The books of a destination's day with their status. How much is too much was decided in Python. -#}
 {{ config(
     schema='reconciliation',
-    delete_where="exists (select 1 from " ~ ref('int_open_days') ~ " as d where d.in_scope and d.destination = reconciliation_daily.destination and d.day = reconciliation_daily.day)"
+    window='open_days'
 ) }}
 with
 

@@ -1,7 +1,7 @@
 {#- Event-grain exports in one shape; the rows of the days to read are replaced. -#}
 {{ config(
     materialized='day_window',
-    delete_where="exists (select 1 from " ~ source('inputs', 'input_export_days') ~ " as d where d.destination = int_deliveries.destination and d.day = int_deliveries.day)"
+    window='export_days'
 ) }}
 select
     destination,

@@ -1,7 +1,7 @@
 {#- The books of each open day, zero rows present: absence is a row. -#}
 {{ config(
     materialized='day_window',
-    delete_where="exists (select 1 from " ~ ref('int_open_days') ~ " as d where d.in_scope and d.destination = int_cells_daily.destination and d.day = int_cells_daily.day)"
+    window='open_days'
 ) }}
 with
 

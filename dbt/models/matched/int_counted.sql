@@ -27,12 +27,23 @@ named as (
     ) as routes on expected.destination = routes.destination and expected.event = routes.event
 ),
 
+exported as (
+    select destination, day, event_name, messages
+    from {{ ref('int_export_counts') }}
+    where day in (select day from {{ ref('int_window_days') }})
+    union all
+    -- An export of events that names neither message nor user can still be counted.
+    select destination, day, event_name, count(*) as messages
+    from {{ ref('int_window_deliveries') }}
+    where matching = 'counts'
+    group by 1, 2, 3
+),
+
 counted as (
     select counts.destination, counts.day, counts.event_name, route_names.event, counts.messages
-    from {{ ref('int_export_counts') }} as counts
+    from exported as counts
     inner join {{ ref('int_route_names') }} as route_names
         on counts.destination = route_names.destination and counts.event_name = route_names.event_name
-    where counts.day in (select day from {{ ref('int_window_days') }})
 ),
 
 allotted as (

@@ -1,7 +1,7 @@
 {#- Every name that a destination holds, with its daily count and whether a contract gives it. -#}
 {{ config(
     materialized='day_window',
-    delete_where="exists (select 1 from " ~ ref('int_open_days') ~ " as d where d.in_scope and d.destination = int_delivery_names_daily.destination and d.day = int_delivery_names_daily.day)"
+    window='open_days'
 ) }}
 with
 

@@ -1,7 +1,7 @@
 {#- What differs, row by row, for the open days; matches are counted elsewhere and never kept. -#}
 {{ config(
     materialized='day_window',
-    delete_where="exists (select 1 from " ~ ref('int_open_days') ~ " as d where d.in_scope and d.destination = int_differences.destination and d.day = int_differences.day)"
+    window='open_days'
 ) }}
 with
 

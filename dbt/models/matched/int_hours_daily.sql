@@ -1,7 +1,7 @@
 {#- The shape of a day: how much was expected and delivered in each local hour, for exports with times. -#}
 {{ config(
     materialized='day_window',
-    delete_where="exists (select 1 from " ~ ref('int_open_days') ~ " as d where d.in_scope and d.destination = int_hours_daily.destination and d.day = int_hours_daily.day)"
+    window='open_days'
 ) }}
 select
     outcomes.day,

@@ -1,7 +1,7 @@
 {#- What is not expected, and why: the first lines of the gap between two tools. -#}
 {{ config(
     materialized='day_window',
-    delete_where="exists (select 1 from " ~ ref('int_open_days') ~ " as d where d.in_scope and d.destination = int_not_expected_daily.destination and d.day = int_not_expected_daily.day)"
+    window='open_days'
 ) }}
 select
     outcomes.day,

@@ -16,6 +16,7 @@ wanted_rows as (
     select
         destinations.destination,
         expected.message_key,
+        expected.message_id,
         expected.source,
         expected.event_text as event,
         coalesce(routes.destination_name, expected.event_text) as event_name,
@@ -83,7 +84,7 @@ wanted_{{ step }} as (
     select
         *,
         row_number() over (
-            partition by destination, pair_key, second order by local_at, message_key
+            partition by destination, pair_key, second order by local_at, message_id
         ) as pair_rank
     from wanted
     {%- if step > 1 %}

@@ -20,17 +20,18 @@ missing as (
 ),
 
 forms as (
-    select destination, message_key, lower(right(message_id, 36)) as form from missing
+    select destination, message_key, message_id, lower(right(message_id, 36)) as form from missing
     union
-    select destination, message_key, {{ uuid_inside('message_id') }} as form from missing
+    select destination, message_key, message_id, {{ uuid_inside('message_id') }} as form from missing
     union
-    select destination, message_key, {{ sha256_hex('message_id') }} as form from missing
+    select destination, message_key, message_id, {{ sha256_hex('message_id') }} as form from missing
 ),
 
 unexpected as (
     select
         destination,
         message_key as delivery_key,
+        delivered_message_id,
         lower(delivered_message_id) as form,
         {{ uuid_inside('delivered_message_id') }} as uuid_form
     from {{ ref('int_id_differences') }}
@@ -38,11 +39,21 @@ unexpected as (
 ),
 
 pairs as (
-    select forms.destination, forms.message_key, unexpected.delivery_key
+    select
+        forms.destination,
+        forms.message_key,
+        forms.message_id,
+        unexpected.delivery_key,
+        unexpected.delivered_message_id
     from forms
     inner join unexpected on forms.destination = unexpected.destination and forms.form = unexpected.form
     union
-    select forms.destination, forms.message_key, unexpected.delivery_key
+    select
+        forms.destination,
+        forms.message_key,
+        forms.message_id,
+        unexpected.delivery_key,
+        unexpected.delivered_message_id
     from forms
     inner join unexpected on forms.destination = unexpected.destination and forms.form = unexpected.uuid_form
 ),
@@ -50,8 +61,9 @@ pairs as (
 ranked as (
     select
         *,
-        row_number() over (partition by destination, delivery_key order by message_key) as message_rank,
-        row_number() over (partition by destination, message_key order by delivery_key) as delivery_rank
+        -- By the ids, not their keys: an engine's keys are its own, and the choice must not depend on it.
+        row_number() over (partition by destination, delivery_key order by message_id) as message_rank,
+        row_number() over (partition by destination, message_key order by delivered_message_id) as delivery_rank
     from pairs
 )
 

@@ -1,7 +1,7 @@
 {#- The raw name is the identity: names that fold into one table stay apart here. -#}
 {{ config(
     schema='reconciliation',
-    delete_where="exists (select 1 from " ~ ref('int_open_days') ~ " as d where d.destination = '' and d.in_scope and d.day = event_names_daily.day)"
+    window='workspace_days'
 ) }}
 with
 
@@ -49,8 +49,10 @@ select
     cast(daily.event_text as varchar) as event_text,
     cast(daily.event_slug as varchar) as event_slug,
     cast(daily.messages as bigint) as messages,
-    plan.event is not null as planned
+    -- Nothing is unplanned in a source that has no plan.
+    plan.event is not null or not sources.has_plan as planned
 from daily
 inner join open_days on daily.day = open_days.day
+inner join {{ source('inputs', 'input_sources') }} as sources on daily.source = sources.source
 left join {{ source('inputs', 'input_plan_events') }} as plan
     on daily.source = plan.source and daily.event_text = plan.event

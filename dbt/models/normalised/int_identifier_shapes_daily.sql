@@ -1,6 +1,6 @@
 {#- What the ids look like, in words; the values stay where they are. -#}
 {{ config(
-    delete_where="exists (select 1 from " ~ ref('int_open_days') ~ " as d where d.destination = '' and d.in_scope and d.day = int_identifier_shapes_daily.day)"
+    window='workspace_days'
 ) }}
 with
 

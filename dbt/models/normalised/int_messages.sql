@@ -1,5 +1,5 @@
 {#- The rows of the days to read are replaced; everything later works on this table or on counts of it. -#}
-{{ config(delete_where="exists (select 1 from " ~ source('inputs', 'input_received_days') ~ " as r where r.source = int_messages.source and r.day = int_messages.received_day)") }}
+{{ config(window='received_days') }}
 {%- set formats = run_query("select format_index, pattern, identifier from " ~ source('inputs', 'input_formats') ~ " order by 1").rows if execute else [] -%}
 with
 

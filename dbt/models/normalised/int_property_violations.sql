@@ -1,5 +1,5 @@
 {#- One pass over each event table's days to read, whatever the number of rules. -#}
-{{ config(delete_where="exists (select 1 from " ~ source('inputs', 'input_received_days') ~ " as r where r.source = int_property_violations.source and r.day = int_property_violations.received_day)") }}
+{{ config(window='received_days') }}
 with
 
 broken as (

@@ -1,7 +1,7 @@
 {#- Messages that break the tracking plan. An unplanned name is one violation of the event, not of a property. -#}
 {{ config(
     schema='reconciliation',
-    delete_where="exists (select 1 from " ~ ref('int_open_days') ~ " as d where d.destination = '' and d.in_scope and d.day = plan_violations_daily.day)"
+    window='workspace_days'
 ) }}
 with
 

@@ -1,0 +1,168 @@
+"""The `recon` command: its subcommands, their options and their exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from datetime import date, datetime
+from pathlib import Path
+
+import click
+
+from dagster_project.cli import exit_codes
+from dagster_project.core.documents import ConfigurationError
+from dagster_project.settings import SettingsError
+
+_FORMAT = click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="json: machine-readable, alone on standard output"
+)
+
+
+class _Moment(click.ParamType):
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        from dagster_project.session import parse_as_of
+
+        if isinstance(value, datetime):
+            return value
+        try:
+            return parse_as_of(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no time; write it like 2026-11-09T12:00:00Z (without an offset it is UTC)")
+
+
+class _Day(click.ParamType):
+    name = "day"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        try:
+            return date.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no day; write it like 2026-11-09")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="segment-reconciliation-suite", prog_name="recon")
+def recon() -> None:
+    """Explains every difference between Segment and the tools it feeds, before marketing sees it.
+
+    Exit codes: 0 reconciled, 1 discrepancies of severity error or above, 2 wrong use or configuration,
+    3 the run broke (some part could not be judged).
+    """
+
+
+@recon.command()
+@click.option("--seed", default=7, show_default=True, help="the same seed makes the same rows")
+@click.option("--next-day", is_flag=True, help="land one further day on the demo that is there, and run again")
+def demo(seed: int, next_day: bool) -> None:
+    """A realistic workspace with planted incidents, and the whole job on it."""
+    from dagster_project.cli.demo import run_demo
+
+    sys.exit(run_demo(seed=seed, next_day=next_day))
+
+
+@recon.command()
+@click.option("--warehouse", is_flag=True, help="also check that what the configuration names exists")
+@_FORMAT
+def check(warehouse: bool, form: str) -> None:
+    """Validate expectations/."""
+    from dagster_project.cli.check import run_check
+
+    sys.exit(run_check(with_warehouse=warehouse, form=form))
+
+
+@recon.command()
+@click.option("--check", "only_check", is_flag=True, help="write nothing; exit 1 when something is stale")
+def generate(only_check: bool) -> None:
+    """Write what is generated from expectations/: dbt sources and staging models, suites, JSON schemas."""
+    from dagster_project.cli.generate import run_generate
+
+    sys.exit(run_generate(only_check=only_check))
+
+
+@recon.command()
+@click.option("--from", "from_day", type=_Day(), help="first day, in each destination's zone")
+@click.option("--to", "to_day", type=_Day(), help="last day")
+@click.option("--as-of", type=_Moment(), help="run as of this time (default: now)")
+@_FORMAT
+def run(from_day: date | None, to_day: date | None, as_of: datetime | None, form: str) -> None:
+    """Reconcile: the scheduled job as one Dagster run. Default: all days that are new or re-opened."""
+    from dagster_project.cli.run import run_run
+
+    if from_day and to_day and from_day > to_day:
+        raise click.UsageError(f"--from {from_day} is after --to {to_day}; swap them")
+    sys.exit(run_run(from_day=from_day, to_day=to_day, as_of=as_of, form=form))
+
+
+@recon.command()
+@click.option("--all", "show_all", is_flag=True, help="resolved ones and mere information too")
+@_FORMAT
+def incidents(show_all: bool, form: str) -> None:
+    """What is wrong, since when, who is hit, how many, and what to do."""
+    from dagster_project.cli.incidents import run_incidents
+
+    sys.exit(run_incidents(show_all=show_all, form=form))
+
+
+@recon.command()
+@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535))
+def ui(port: int) -> None:
+    """The Dagster UI and daemon, on loopback."""
+    from dagster_project.cli.ui import run_ui
+
+    sys.exit(run_ui(port))
+
+
+def main() -> None:
+    """Entry point. A wrong configuration is one line an error, and exit code 2."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    code: int | str | None = exit_codes.BROKEN
+    try:
+        recon.main(standalone_mode=False)
+        code = 0
+    except SystemExit as exit_:
+        code = exit_.code
+    except click.ClickException as error:
+        error.show()
+        code = exit_codes.WRONG_USE
+    except click.Abort:
+        click.echo("stopped", err=True)
+        code = exit_codes.BROKEN
+    except ConfigurationError as error:
+        click.echo(str(error), err=True)
+        code = exit_codes.WRONG_USE
+    except (SettingsError, ValueError) as error:
+        click.echo(f"recon: {error}", err=True)
+        code = exit_codes.WRONG_USE
+    except Exception as error:
+        logging.getLogger(__name__).debug("recon broke", exc_info=True)
+        click.echo(f"recon: {type(error).__name__}: {error}", err=True)
+        code = exit_codes.BROKEN
+    _leave(code)
+
+
+def _leave(code: int | str | None) -> None:
+    """End the process now.
+
+    DuckDB's Python module (2.0.0) writes forty lines about its own leaked references to standard error when
+    the interpreter is torn down after dbt has used it; everything of ours is flushed and closed by then.
+    """
+    if not isinstance(code, int):
+        code = exit_codes.RECONCILED if code is None else exit_codes.WRONG_USE
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def checkout_file(name: str) -> Path:
+    """A file of the checkout that the package is installed from."""
+    from dagster_project.settings import project_root
+
+    return project_root() / name
+
+
+if __name__ == "__main__":
+    main()

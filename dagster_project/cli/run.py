@@ -1,0 +1,116 @@
+"""`recon run`: progress while it works, then what it found, where to look, and the exit code."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, date, datetime
+from typing import Any
+
+import click
+
+from dagster_project.cli import exit_codes
+from dagster_project.cli.incidents import MARKS, closes, read_incidents
+from dagster_project.core.load import load_workspace
+from dagster_project.core.wording import visible
+from dagster_project.run import STEP_TITLES, RunOutcome, run_job
+from dagster_project.session import warehouse_of
+from dagster_project.settings import Settings
+
+
+def run_run(*, from_day: date | None, to_day: date | None, as_of: datetime | None, form: str) -> int:
+    """Run the job and say what it found; returns the exit code."""
+    settings = Settings.from_environment()
+    load_workspace(settings.expectations_dir)  # a wrong configuration is said before anything starts
+    settings.require_warehouse()
+    moment = as_of or datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    outcome, seconds = reconcile(settings, moment, from_day, to_day)
+    incidents = read_incidents(settings)
+    code = exit_code(outcome, incidents)
+    if form == "json":
+        click.echo(
+            json.dumps(
+                {
+                    "run_id": outcome.run_id,
+                    "as_of": moment.isoformat() + "Z",
+                    "exit_code": code,
+                    "seconds": round(seconds, 1),
+                    "broken": [{"step": step, "error": error} for step, error in outcome.broken],
+                    "checks_broken": outcome.checks_broken,
+                    "incidents": incidents,
+                },
+                indent=2,
+                ensure_ascii=False,
+            )
+        )
+    else:
+        tell(settings, outcome, incidents, seconds)
+    return code
+
+
+def exit_code(outcome: RunOutcome, incidents: list[dict[str, Any]]) -> int:
+    """3 when something could not be judged, else 1 when an incident holds data back, else 0."""
+    if outcome.broken or outcome.checks_broken:
+        return exit_codes.BROKEN
+    return exit_codes.DISCREPANCIES if any(map(closes, incidents)) else exit_codes.RECONCILED
+
+
+def reconcile(
+    settings: Settings, as_of: datetime, from_day: date | None = None, to_day: date | None = None
+) -> tuple[RunOutcome, float]:
+    """Run the job with a line a stage on standard error; returns the outcome and the seconds it took."""
+    started = time.monotonic()
+
+    def progress(step: str, state: str, seconds: float) -> None:
+        if step not in STEP_TITLES:
+            return
+        if state == "done":
+            click.echo(f"  {STEP_TITLES[step]:<58}{seconds:6.1f} s", err=True)
+
+    click.echo(f"reconciling as of {as_of.isoformat(sep=' ')} UTC", err=True)
+    outcome = run_job(settings, as_of=as_of, from_day=from_day, to_day=to_day, progress=progress)
+    return outcome, time.monotonic() - started
+
+
+def tell(settings: Settings, outcome: RunOutcome, incidents: list[dict[str, Any]], seconds: float) -> None:
+    """What a run found, in the order in which a person needs it."""
+    for step, error in outcome.broken:
+        click.echo(click.style("BROKEN", fg="red", bold=True) + f"   {step or 'the run'}: {visible(error)}", err=True)
+    if outcome.checks_broken:
+        click.echo(f"{outcome.checks_broken} checks could not be judged; their days are held", err=True)
+    click.echo("")
+    for row in incidents:
+        word, colour = MARKS[row["severity"]]
+        click.echo(click.style(f"{word:<8}", fg=colour, bold=True) + f" {visible(row['title'])}")
+    if not incidents and not outcome.broken:
+        click.echo(click.style("Everything is reconciled.", fg="green", bold=True))
+    click.echo("")
+    for line in _books(settings):
+        click.echo(line)
+    click.echo(f"\nrun {outcome.run_id} took {seconds:.1f} s; details: recon incidents, recon ui")
+
+
+def _books(settings: Settings) -> list[str]:
+    """A line a destination: what was expected and arrived, and how many of its days are open."""
+    warehouse = warehouse_of(settings)
+    if not warehouse.exists("reconciliation_published.window_status"):
+        return []
+    rows = warehouse.frame(
+        """
+        select c.destination, sum(c.expected) as expected, sum(c.delivered) as delivered, sum(c.missing) as missing,
+            sum(c.pending) as pending, max(w.n) as days, max(w.held) as held
+        from reconciliation.reconciliation_daily as c
+        inner join (
+            select destination, count(*) as n, sum(case when verdict = 'held' then 1 else 0 end) as held
+            from reconciliation_published.window_status group by 1
+        ) as w on c.destination = w.destination
+        group by 1 order by 1
+        """
+    )
+    lines = [f"{'destination':<22}{'expected':>12}{'delivered':>12}{'missing':>10}{'pending':>10}   days held"]
+    for row in rows.itertuples():
+        lines.append(
+            f"{row.destination:<22}{int(row.expected):>12,}{int(row.delivered):>12,}{int(row.missing):>10,}"
+            f"{int(row.pending):>10,}   {int(row.held)} of {int(row.days)}"
+        )
+    return lines

@@ -1,0 +1,57 @@
+"""The Dagster resource that a run works with: contract, warehouse and dbt, opened once and held for the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+from dagster import ConfigurableResource, InitResourceContext
+from pydantic import PrivateAttr
+
+from dagster_project.flow.context import RunContext
+from dagster_project.resources.run_lock import PATIENCE_S, run_lock
+from dagster_project.session import context_of, parse_as_of
+from dagster_project.settings import Settings
+
+class Reconciliation(ConfigurableResource):
+    """One run's contract, warehouse and dbt.
+
+    `as_of` (ISO time, UTC unless it has an offset), `from_day` and `to_day` (ISO days) come from the run's
+    configuration; left out, the run is as of now and over all days that are new or re-opened.
+    """
+
+    as_of: str | None = None
+    from_day: str | None = None
+    to_day: str | None = None
+    lock_patience_s: float = PATIENCE_S
+
+    _run: RunContext | None = PrivateAttr(default=None)
+
+    @contextmanager
+    def yield_for_execution(self, context: InitResourceContext) -> Iterator[Reconciliation]:
+        settings = Settings.from_environment()
+        run_id = context.run_id or "no-run"
+        log = context.log
+
+        def waiting(holder: str) -> None:
+            if log is not None:
+                log.warning(f"waiting for another run of this workspace to end: {holder}")
+
+        with run_lock(Path(settings.state_dir), run_id, patience_s=self.lock_patience_s, waiting=waiting):
+            self._run = context_of(
+                settings,
+                run_id,
+                as_of=parse_as_of(self.as_of) if self.as_of else None,
+                from_day=date.fromisoformat(self.from_day) if self.from_day else None,
+                to_day=date.fromisoformat(self.to_day) if self.to_day else None,
+            )
+            yield self
+
+    @property
+    def run(self) -> RunContext:
+        """The context of the run in progress."""
+        if self._run is None:
+            raise RuntimeError("the reconciliation resource is used outside of a run")
+        return self._run

@@ -1,0 +1,155 @@
+"""Shares beyond what is usual are told; what is usual, small or late is not."""
+
+from __future__ import annotations
+
+import pytest
+from diagnosed.world import World, day, shop
+
+from dagster_project.core.diagnosis import tolerances
+
+
+def test_a_loss_of_one_event_is_told_with_its_share_and_days() -> None:
+    world = shop().fault("email", "Purchase Completed", "30 Oct", "3 Nov", missing=0.12)
+    found = world.only("delivery_loss")
+    assert (found.event, found.destinations, found.severity) == ("Purchase Completed", ("email",), "error")
+    assert (found.started_on, found.ended_on) == (day("30 Oct"), day("3 Nov"))
+    assert 0.09 < found.evidence["share"] < 0.15
+    cells = world.evidence().judged
+    rows = cells[
+        (cells["destination"] == "email")
+        & (cells["event"] == "Purchase Completed")
+        & (cells["day"].dt.date >= day("30 Oct"))
+        & (cells["day"].dt.date <= day("3 Nov"))
+    ]
+    assert found.messages_affected == rows["missing"].sum()
+
+
+def test_a_loss_of_all_events_is_one_incident() -> None:
+    found = shop().fault("analytics", None, "1 Nov", "5 Nov", missing=0.1).only("delivery_loss")
+    assert (found.event, found.started_on, found.ended_on) == (None, day("1 Nov"), day("5 Nov"))
+
+
+def test_losses_of_two_destinations_are_two_incidents() -> None:
+    world = shop().fault("analytics", "App Opened", "1 Nov", "8 Nov", missing=0.1)
+    world.fault("email", "Purchase Completed", "1 Nov", "8 Nov", missing=0.1)
+    assert {f.destinations for f in world.findings("delivery_loss")} == {("analytics",), ("email",)}
+
+
+def test_a_few_events_that_begin_to_lose_alike_share_an_incident() -> None:
+    world = World()
+    names = [f"Step {letter} Done" for letter in "ABCDEFGHIJ"]
+    for name in names:
+        world.sends("web", name, 300)
+    world.feeds("email", ["web"], names)
+    for name in names[:3]:
+        world.fault("email", name, "1 Nov", "8 Nov", missing=0.15)
+    found = world.only("delivery_loss")
+    assert found.event is None
+    assert list(found.evidence["events"]) == names[:3]
+    # The other events of these days may have their own story.
+    assert set(found.links["event"]) == set(names[:3])
+
+
+def test_a_loss_of_a_small_event_shows_over_a_week() -> None:
+    world = (
+        World(seed=3)
+        .sends("web", "Alpha", 25)
+        .sends("web", "Beta", 400)
+        .feeds("email", ["web"], ["Alpha", "Beta"])
+    )
+    world.fault("email", "Alpha", "25 Oct", "8 Nov", missing=0.15)
+    assert world.only("delivery_loss").event == "Alpha"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_steady_loss_is_learned(seed: int) -> None:
+    world = shop(seed)
+    world.base_loss = 0.03
+    assert world.findings() == []
+
+
+def test_a_loss_for_more_than_half_of_history_is_still_a_loss() -> None:
+    world = shop().fault("email", "Purchase Completed", "15 Oct", "8 Nov", missing=0.12)
+    assert world.only("delivery_loss").started_on == day("15 Oct")
+
+
+def test_a_declared_tolerance_replaces_the_learned_one() -> None:
+    world = shop()
+    world.feeds("strict", ["web_app"], ["Product Viewed"], tolerance=0.0)
+    world.feeds("loose", ["web_app"], ["Product Viewed"], tolerance=0.3)
+    for name in ("strict", "loose"):
+        world.fault(name, None, "1 Nov", "8 Nov", missing=0.2)
+    assert {f.destinations for f in world.findings()} == {("strict",)}
+    assert world.findings()[0].started_on == day("28 Sep")  # the usual 0.3% is too much for it
+
+
+def test_tolerances_are_the_usual_share_and_half_a_point_between_bounds() -> None:
+    world = shop()
+    world.feeds("strict", ["web_app"], ["Product Viewed"], tolerance=0.002)
+    world.fault("analytics", "App Opened", "28 Sep", "8 Nov", missing=0.04)
+    world.fault("email", None, "28 Sep", "8 Nov", missing=0.6)
+    table = tolerances(world.evidence()).set_index(["destination", "event"])
+    assert table.loc[("strict", "Product Viewed"), "tolerance"] == 0.002
+    assert table.loc[("strict", "Product Viewed"), "floor"] == 1
+    assert table.loc[("lake", "Product Viewed"), "tolerance"] == 0.01
+    assert table.loc[("lake", "Product Viewed"), "floor"] == 5
+    assert 0.035 < table.loc[("analytics", "App Opened"), "tolerance"] < 0.05
+    assert table.loc[("email", "Purchase Completed"), "tolerance"] == 0.2
+
+
+def test_tolerances_cover_every_destination_and_event_that_is_judged() -> None:
+    evidence = shop().evidence()
+    table = tolerances(evidence)
+    assert len(table) == len(evidence.judged[["destination", "event"]].drop_duplicates())
+    assert table["tolerance"].between(0, 1).all()
+
+
+def test_a_batch_loaded_twice_is_one_incident() -> None:
+    world = shop().fault("analytics", None, "2 Nov", duplicates=1.0)
+    found = world.only("duplicate_delivery")
+    assert (found.event, found.started_on, found.ended_on) == (None, day("2 Nov"), day("2 Nov"))
+    assert found.evidence["share"] == 1.0
+    assert set(found.links["difference"]) == {"duplicate"}
+
+
+def test_one_event_delivered_twice_is_told_of_the_event() -> None:
+    world = shop().fault("analytics", "Cart Updated", "2 Nov", "4 Nov", duplicates=0.3)
+    assert world.only("duplicate_delivery").event == "Cart Updated"
+
+
+def test_a_doubled_count_is_a_duplicate_where_only_counts_are_known() -> None:
+    found = shop().fault("ads", None, "2 Nov", unexpected=1.0).only("duplicate_delivery")
+    assert (found.event, found.started_on, found.ended_on) == (None, day("2 Nov"), day("2 Nov"))
+
+
+def test_a_surplus_that_nothing_explains_is_unexplained() -> None:
+    world = shop().fault("analytics", "App Opened", "2 Nov", "4 Nov", unexpected=0.3)
+    found = world.only("unexplained")
+    assert (found.event, found.severity, found.ended_on) == ("App Opened", "error", day("4 Nov"))
+    small = shop().fault("analytics", "App Opened", "2 Nov", "4 Nov", unexpected=0.04)
+    assert small.only("unexplained").severity == "warning"
+
+
+@pytest.mark.parametrize("change", [{"duplicates": 0.004}, {"unexpected": 0.004}, {"missing": 0.009}])
+def test_small_shares_are_not_told(change: dict[str, float]) -> None:
+    assert shop().fault("analytics", None, "1 Nov", "8 Nov", **change).findings() == []
+
+
+def test_steady_repetition_is_learned() -> None:
+    assert shop().fault("analytics", None, "28 Sep", "8 Nov", duplicates=0.03).findings() == []
+
+
+def test_a_gap_that_is_still_pending_is_not_a_loss() -> None:
+    world = shop().fault("email", None, "7 Nov", "8 Nov", missing=0.5, mature=False)
+    assert world.findings() == []
+
+
+def test_false_alarms_stay_within_a_week_of_a_large_workspace() -> None:
+    # 24 events at 3 destinations for 42 days, small ones most of all: 3,000 healthy cells.
+    world = World(seed=11)
+    names = [f"Event {letter}" for letter in "ABCDEFGHIJKLMNOPQRSTUVWX"]
+    for n, name in enumerate(names):
+        world.sends("web", name, [20, 45, 70, 95, 120, 250][n % 6])
+    for destination in ("one", "two", "three"):
+        world.feeds(destination, ["web"], names)
+    assert world.findings() == []

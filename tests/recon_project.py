@@ -1,0 +1,254 @@
+"""A whole reconciliation in a temporary folder: rows in, real dbt on a DuckDB file, frames out."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from dagster_project.core.contracts import Workspace
+from dagster_project.core.load import load_workspace
+from dagster_project.core.oracle import Books, Cell, Count, Delivery, Message, reconcile
+from dagster_project.core.slug import slug
+from dagster_project.flow import diagnosed, exported, gated, judged, matched, normalised, published, sources
+from dagster_project.flow.context import RunContext
+from dagster_project.resources.dbt import DbtProject
+from dagster_project.resources.warehouse import Warehouse, open_warehouse
+
+DBT: Final = Path(__file__).parents[1] / "dbt"
+WORK: Final = "reconciliation_work"
+# Judging reads evidence and changes none of it, but importing Great Expectations takes seconds: only on demand.
+STAGES: Final = {
+    "sources": sources.read_sources,
+    "exported": exported.read_exports,
+    "normalised": normalised.normalise,
+    "matched": matched.match,
+    "diagnosed": diagnosed.diagnose_window,
+    "judged": judged.judge_window,
+    "gated": gated.gate,
+    "published": published.publish,
+}
+_TRACKS: Final = {
+    "id": "varchar",
+    "event_text": "varchar",
+    "event": "varchar",
+    "user_id": "varchar",
+    "anonymous_id": "varchar",
+    "received_at": "timestamp",
+    "sent_at": "timestamp",
+    "original_timestamp": "timestamp",
+    "timestamp": "timestamp",
+}
+_EVENTS: Final = {
+    "event_name": "varchar",
+    "event_time": "timestamp",
+    "user_id": "varchar",
+    "anonymous_id": "varchar",
+    "message_id": "varchar",
+}
+_COUNTS: Final = {"event_name": "varchar", "day": "date", "count": "bigint"}
+CONSENT: Final = "context_consent_category_preferences_"
+
+
+class Killed(Exception):
+    """A run that was ended from outside after one of its stages."""
+
+
+def write_expectations(folder: Path, contract: Mapping[str, Any]) -> Path:
+    """`expectations/` files of a contract: keys of workspace.yml, and `destinations` as a list of their files.
+
+    JSON is YAML, and its quoting leaves no doubt about hostile names.
+    """
+    (folder / "destinations").mkdir(parents=True, exist_ok=True)
+    top = {key: value for key, value in contract.items() if key != "destinations"}
+    (folder / "workspace.yml").write_text(json.dumps(top, indent=1, ensure_ascii=False), "utf-8")
+    for destination in contract["destinations"]:
+        text = json.dumps(destination, indent=1, ensure_ascii=False)
+        (folder / "destinations" / f"{destination['name']}.yml").write_text(text, "utf-8")
+    return folder
+
+
+@dataclass
+class ReconProject:
+    """One workspace with its warehouse, dbt project and state, all below `folder`."""
+
+    folder: Path
+    workspace: Workspace
+    warehouse: Warehouse
+    dbt: DbtProject
+    runs: int = 0
+    landed: dict[str, list[Any]] = field(default_factory=dict)
+
+    @classmethod
+    def build(cls, folder: Path, contract: Mapping[str, Any]) -> ReconProject:
+        """A project of this contract that has landed nothing yet."""
+        workspace = load_workspace(write_expectations(folder / "expectations", contract))
+        path = folder / "warehouse.duckdb"
+        environment = {
+            "RECON_TARGET": "duckdb",
+            "RECON_DUCKDB_PATH": str(path),
+            # dbt's artifacts on disk are a fifth of a small run's time, and nothing here reads them.
+            "DBT_WRITE_JSON": "0",
+        }
+        project = cls(
+            folder,
+            workspace,
+            open_warehouse("duckdb", path, {}),
+            DbtProject(DBT, folder / "state" / "dbt", environment),
+        )
+        project.land([], [], [])
+        return project
+
+    def land(
+        self, messages: Iterable[Message], deliveries: Iterable[Delivery], counts: Iterable[Count] = ()
+    ) -> None:
+        """Make these rows the ones that Segment and the exports hold; what was there before is gone."""
+        self.landed = {
+            "messages": list(messages),
+            "deliveries": list(deliveries),
+            "counts": list(counts),
+        }
+        categories = sorted({each.consent for each in self.workspace.destinations if each.consent})
+        consents = {CONSENT + slug(category): category for category in categories}
+        for source in self.workspace.sources:
+            rows = [
+                {
+                    "id": each.message_id,
+                    "event_text": each.event_text,
+                    "event": slug(each.event_text),
+                    **{name: getattr(each, name) for name in list(_TRACKS)[3:]},
+                    **{column: category not in each.refused for column, category in consents.items()},
+                }
+                for each in self.landed["messages"]
+                if each.source == source.name
+            ]
+            columns = _TRACKS | dict.fromkeys(consents, "boolean")
+            self._replace(f"{source.schema_name}.tracks", rows, columns)
+        for destination in self.workspace.destinations:
+            assert destination.export.table is not None
+            if destination.grain == "event":
+                rows = [
+                    {name: getattr(each, name) for name in _EVENTS}
+                    for each in self.landed["deliveries"]
+                    if each.destination == destination.name
+                ]
+                self._replace(destination.export.table, rows, _EVENTS)
+            else:
+                rows = [
+                    {"event_name": each.event_name, "day": each.day, "count": each.messages}
+                    for each in self.landed["counts"]
+                    if each.destination == destination.name
+                ]
+                self._replace(destination.export.table, rows, _COUNTS)
+
+    def _replace(self, table: str, rows: list[dict[str, Any]], columns: Mapping[str, str]) -> None:
+        frame = pd.DataFrame(rows, columns=list(columns), dtype=object)
+        for name, kind in columns.items():
+            if kind in ("timestamp", "date"):
+                frame[name] = pd.to_datetime(frame[name]).astype("datetime64[us]")
+        self.warehouse.replace(table, frame.where(frame.notna(), None), columns)
+
+    def run(
+        self,
+        as_of: datetime,
+        from_day: date | None = None,
+        to_day: date | None = None,
+        *,
+        judge: bool = False,
+        until: str = "published",
+        kill_after: str | None = None,
+        run_id: str | None = None,
+    ) -> dict[str, Any]:
+        """Every stage up to `until`, in order; what each returned. `kill_after` raises :class:`Killed`."""
+        self.runs += 1
+        context = RunContext(
+            workspace=self.workspace,
+            warehouse=self.warehouse,
+            dbt=self.dbt,
+            expectations_dir=self.folder / "expectations",
+            state_dir=self.folder / "state",
+            run_id=run_id or f"run_{self.runs}",
+            as_of=as_of,
+            from_day=from_day,
+            to_day=to_day,
+        )
+        if not judge:
+            self.warehouse.ensure(judged.CHECK_RESULTS, judged.CHECK_RESULTS_COLUMNS)
+        returned = {}
+        for name, stage in STAGES.items():
+            if name != "judged" or judge:
+                returned[name] = stage(context)
+            if name == kill_after:
+                raise Killed(name)
+            if name == until:
+                break
+        return returned
+
+    def frame(self, sql: str, **params: Any) -> pd.DataFrame:
+        return self.warehouse.frame(sql, **params)
+
+    def rows(self, table: str, columns: Sequence[str] | None = None) -> Counter[tuple[Any, ...]]:
+        """The rows of a table as a bag of tuples, days as dates and nothing as None."""
+        frame = self.warehouse.frame(f"select {', '.join(columns) if columns else '*'} from {table}")
+        return Counter(
+            tuple(map(plain, row)) for row in frame.astype(object).itertuples(index=False, name=None)
+        )
+
+    def expected(self, as_of: datetime) -> Books:
+        """What the reference matcher makes of the rows that are landed now."""
+        return reconcile(
+            self.workspace,
+            self.landed["messages"],
+            self.landed["deliveries"],
+            self.landed["counts"],
+            as_of,
+        )
+
+    def books(self) -> Books:
+        """What the SQL models made of them, in the shape of the reference's books (without single outcomes)."""
+        books = Books()
+        columns = [*("expected", "delivered", "missing", "pending", "duplicates", "unexpected")]
+        columns += ["matched_by", "mature", "exported"]
+        for row in self.rows(f"{WORK}.int_cells_daily", ["day", "destination", "event", *columns]).elements():
+            assert row[:3] not in books.cells, f"two cells of {row[:3]}"
+            books.cells[row[:3]] = Cell(*row[3:])
+        for table, names, bag in (
+            (
+                f"{WORK}.int_not_expected_daily",
+                ["day", "destination", "source", "event", "reason", "messages"],
+                books.not_expected,
+            ),
+            (
+                f"{WORK}.int_delivery_names_daily",
+                ["day", "destination", "event_name", "event", "deliveries"],
+                books.delivery_names,
+            ),
+            (
+                "reconciliation.message_differences",
+                ["destination", "day", "source", "event", "message_id", "difference", "messages"],
+                books.differences,
+            ),
+        ):
+            for row in self.rows(table, names).elements():
+                bag[row[:-1]] += row[-1]
+        return books
+
+
+def plain(value: Any) -> Any:
+    """A cell of a frame as Python writes it."""
+    if value is None or value is pd.NaT or (isinstance(value, float) and value != value):
+        return None
+    if isinstance(value, datetime):
+        moment = value.to_pydatetime() if isinstance(value, pd.Timestamp) else value
+        return (
+            moment.date()
+            if (moment.hour, moment.minute, moment.second, moment.microsecond) == (0,) * 4
+            else moment
+        )
+    return value.item() if hasattr(value, "item") else value
