@@ -9,7 +9,7 @@ import dagster as dg
 from dagster_project.assets import assets_of
 from dagster_project.core.load import load_workspace
 from dagster_project.jobs import reconcile
-from dagster_project.resources.console import console
+from dagster_project.resources.console import terminal
 from dagster_project.resources.reconciliation import Reconciliation
 from dagster_project.schedules import daily
 from dagster_project.sensors import all_sensors
@@ -25,6 +25,6 @@ defs = dg.Definitions(
     jobs=[reconcile],
     schedules=[daily(workspace)],
     sensors=all_sensors(workspace),
-    loggers={"console": console},
+    loggers={"terminal": terminal},
     resources={"reconciliation": Reconciliation()},
 )

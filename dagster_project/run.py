@@ -81,6 +81,7 @@ def run_job(
             raise_on_error=False,
             run_config={
                 "resources": {"reconciliation": {"config": config}},
+                "loggers": {"terminal": {}},
             },
             tags={
                 "dagster/asset_partition_range_start": first.isoformat(),

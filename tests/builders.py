@@ -91,14 +91,14 @@ def contract(
 # ---------------------------------------------------------------------------------------------- random worlds
 
 
-def random_world(random: Random) -> World:
-    """Two to four sources, two to six destinations of every kind, some hundred messages around a clock change."""
+def random_world(random: Random, *, days: float = 2.5) -> World:
+    """Two to four sources, two to six destinations, some hundred messages `days` around a clock change."""
     change = random.choice(CLOCK_CHANGES)
     sources = [f"app_{number}" for number in range(random.randint(2, 4))]
     kinds = ["message_id", "user_time", "counts", "event_counts"]
     wanted = random.sample(kinds, 2) + random.choices(kinds, k=random.randint(0, 4))
     destinations = [_destination(random, f"tool_{n}", kind, sources) for n, kind in enumerate(wanted)]
-    messages = _messages(random, sources, change)
+    messages = _messages(random, sources, change, days)
     as_of = change + timedelta(days=random.randint(1, 4), seconds=random.randint(0, 86_399))
     deliveries: list[Delivery] = []
     counts: list[Count] = []
@@ -165,12 +165,12 @@ def _routes(random: Random) -> list[Any]:
     return routes
 
 
-def _messages(random: Random, sources: list[str], change: datetime) -> list[Message]:
+def _messages(random: Random, sources: list[str], change: datetime, days: float) -> list[Message]:
     people = [_uuid(random) for _ in range(4)] + ["ann@example.com", "u-7", "O'Neil", ""]
     devices = [_uuid(random) for _ in range(3)] + ["", None]
     messages: list[Message] = []
     for number in range(random.randint(80, 240)):
-        at = _moment(random, change)
+        at = _moment(random, change, days)
         delay = timedelta(seconds=random.choice([0.2, 1, 30, 3_600]) * random.random())
         if random.random() < 0.08:
             delay += timedelta(days=3) * random.random()  # a phone that was offline
@@ -199,11 +199,11 @@ def _messages(random: Random, sources: list[str], change: datetime) -> list[Mess
     return messages
 
 
-def _moment(random: Random, change: datetime) -> datetime:
-    """Anywhere in five days, and often where a day or an hour is decided."""
+def _moment(random: Random, change: datetime, days: float) -> datetime:
+    """Anywhere in these days, and often where a day or an hour is decided."""
     where = random.random()
     if where < 0.5:
-        at = change + timedelta(seconds=random.uniform(-2.5, 2.5) * 86_400)
+        at = change + timedelta(seconds=random.uniform(-days, days) * 86_400)
     elif where < 0.75:
         at = change + timedelta(seconds=random.uniform(-3_700, 3_700))
     else:
@@ -273,7 +273,7 @@ def _deliveries(
             Delivery(
                 tool["name"],
                 random.choice([*names.values(), "never heard of", "", "purchase", "it's"]),
-                _moment(random, change).replace(microsecond=0) if random.random() < 0.9 else None,
+                _moment(random, change, 2).replace(microsecond=0) if random.random() < 0.9 else None,
                 random.choice([None, "", "somebody"]),
                 None,
                 random.choice([None, "", _uuid(random), f"extra-{random.randint(0, 3)}"]),

@@ -6,13 +6,12 @@ import logging
 import os
 import sys
 from datetime import date, datetime
-from pathlib import Path
 
 import click
 
 from dagster_project.cli import exit_codes
 from dagster_project.core.documents import ConfigurationError
-from dagster_project.settings import SettingsError
+from dagster_project.settings import Settings, SettingsError
 
 _FORMAT = click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", help="json: machine-readable, alone on standard output"
@@ -117,9 +116,9 @@ def ui(port: int) -> None:
 
 def main() -> None:
     """Entry point. A wrong configuration is one line an error, and exit code 2."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     code: int | str | None = exit_codes.BROKEN
     try:
+        log_to_file()
         recon.main(standalone_mode=False)
         code = 0
     except SystemExit as exit_:
@@ -143,6 +142,17 @@ def main() -> None:
     _leave(code)
 
 
+def log_to_file() -> None:
+    """Send what is logged to `<state>/recon.log`; the terminal shows results, not the log."""
+    settings = Settings.from_environment()
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(
+        filename=settings.state_dir / "recon.log",
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+
+
 def _leave(code: int | str | None) -> None:
     """End the process now.
 
@@ -155,13 +165,6 @@ def _leave(code: int | str | None) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
-
-
-def checkout_file(name: str) -> Path:
-    """A file of the checkout that the package is installed from."""
-    from dagster_project.settings import project_root
-
-    return project_root() / name
 
 
 if __name__ == "__main__":

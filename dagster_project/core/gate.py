@@ -38,21 +38,20 @@ def decide(
     *,
     incidents: Mapping[tuple[str, date], Sequence[str]],
     failed_checks: Mapping[tuple[str, date], Sequence[str]],
-    broken_checks: Mapping[str, Sequence[str]],
+    broken_checks: Mapping[tuple[str, date], Sequence[str]],
     overrides: Sequence[Override],
     as_of: datetime,
 ) -> list[Decision]:
     """One decision a window.
 
-    `incidents` and `failed_checks` are reasons by window, `broken_checks` by destination: a check that could
-    not be judged closes every window it should have judged. An override opens what people have looked at; it
-    does not open a day that is not complete, for nobody has seen that one yet.
+    `incidents`, `failed_checks` and `broken_checks` are reasons by window. An override opens what people have
+    looked at; it does not open a day that is not complete, for nobody has seen that one yet.
     """
     decisions = []
     for window in windows:
         key = (window.destination, window.day)
         reasons = [*incidents.get(key, ()), *failed_checks.get(key, ())]
-        reasons += [f"could not be judged: {reason}" for reason in broken_checks.get(window.destination, ())]
+        reasons += [f"could not be judged: {reason}" for reason in broken_checks.get(key, ())]
         if not window.complete:
             decisions.append(
                 Decision(window.destination, window.day, "held", ("not complete yet", *reasons), None)

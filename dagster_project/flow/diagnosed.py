@@ -52,6 +52,7 @@ def diagnose_window(context: RunContext) -> Diagnosed:
     told = incidents.set_index("incident_id")
     for column in ("kind", "severity"):
         windows[column] = [told.at[key, column] for key in windows["incident_id"]]
+    windows = _with_lasting(warehouse, windows, incidents)
     # Findings come in order of cause: what explains more stands first.
     links["link_rank"] = range(len(links))
     with warehouse.transaction() as session:
@@ -77,6 +78,15 @@ def diagnose_window(context: RunContext) -> Diagnosed:
         (incidents["status"] == "open") & (incidents["severity"] != "info")
     ]
     return Diagnosed(len(open_now), counts, models)
+
+
+def _with_lasting(warehouse: Warehouse, windows: pd.DataFrame, incidents: pd.DataFrame) -> pd.DataFrame:
+    """The windows of this run's findings, and those of incidents that are open but too old to be seen again."""
+    warehouse.ensure(f"{WORK}.incident_windows", WINDOWS)
+    before = warehouse.frame(f"select * from {WORK}.incident_windows")
+    still_open = set(incidents.loc[incidents["status"] == "open", "incident_id"])
+    lasting = before[before["incident_id"].isin(still_open - set(windows["incident_id"]))]
+    return windows if lasting.empty else pd.concat([windows, lasting[list(windows.columns)]], ignore_index=True)
 
 
 def read_evidence(warehouse: Warehouse, workspace: Workspace, as_of: datetime) -> Evidence:

@@ -68,21 +68,23 @@ def gate(context: RunContext) -> Gated:
 
 def _checks(
     context: RunContext, explained: set[tuple[str, date]]
-) -> tuple[dict[tuple[str, date], list[str]], dict[str, list[str]]]:
-    """Gating checks of this run that failed on a window no incident closes, and those that broke."""
+) -> tuple[dict[tuple[str, date], list[str]], dict[tuple[str, date], list[str]]]:
+    """Gating checks by window: those that failed where no incident closes it, and those that broke."""
     failed: dict[tuple[str, date], list[str]] = defaultdict(list)
-    broken: dict[str, list[str]] = defaultdict(list)
+    broken: dict[tuple[str, date], list[str]] = defaultdict(list)
+    # A row with a day is one window of a check; the row without one sums the check up.
     results = context.warehouse.frame(
-        f"select * from {WORK}.check_results where run_id = :run_id and gates and status in ('FAIL', 'ERROR')",
+        f"select distinct destination, day, family, status, message from {WORK}.check_results "
+        "where run_id = :run_id and gates and status in ('FAIL', 'ERROR') "
+        "and day is not null and destination is not null order by 1, 2, 3, 4, 5",
         run_id=context.run_id,
     )
     for row in results.itertuples():
-        if row.destination is None or pd.isna(row.destination):
-            continue
+        key = (str(row.destination), as_day(row.day))
         if row.status == "ERROR":
-            broken[row.destination].append(f"{row.family}: {row.message}")
-        elif not pd.isna(row.day) and (row.destination, as_day(row.day)) not in explained:
-            failed[row.destination, as_day(row.day)].append(f"{row.family}: {row.message}")
+            broken[key].append(f"{row.family}: {row.message}")
+        elif key not in explained:
+            failed[key].append(f"{row.family}: {row.message}")
     return failed, broken
 
 

@@ -1,4 +1,4 @@
-"""The console logger of a run: one line a finished stage for `recon run`, Dagster's own lines elsewhere."""
+"""What `recon run` shows of its Dagster run while it works; every other run keeps Dagster's own console."""
 
 import logging
 from collections.abc import Callable
@@ -11,7 +11,7 @@ _listener: list[Progress] = []
 
 
 def listen(progress: Progress) -> None:
-    """Tell `progress` the steps of the runs in this process, instead of writing Dagster's lines."""
+    """Tell `progress` the steps of the runs in this process."""
     _listener[:] = [progress]
 
 
@@ -27,10 +27,8 @@ class _Steps(logging.Handler):
             _listener[0](event.step_key, "done", event.step_success_data.duration_ms / 1000)
 
 
-@dg.logger(description="One line a stage for recon run; Dagster's own lines in every other process.")
-def console(context: dg.InitLoggerContext) -> logging.Logger:
-    if not _listener:
-        return dg.colored_console_logger.logger_fn(context)  # type: ignore[no-any-return]
+@dg.logger(description="What `recon run` shows on its terminal: a line a finished stage.")
+def terminal(context: dg.InitLoggerContext) -> logging.Logger:
     logger = logging.getLogger("recon.steps")
     logger.setLevel(logging.DEBUG)
     logger.propagate = False

@@ -9,3 +9,21 @@
         else 'other'
     end
 {%- endmacro %}
+
+{# A bigint with a bit for each declared identifier format that the row's identifier does not have; a null lacks none. #}
+{% macro format_misses(row) -%}
+    {%- set formats = [] -%}
+    {%- if execute -%}
+        {%- set formats = run_query(
+            "select format_index, pattern, identifier from " ~ source('inputs', 'input_formats') ~ " order by 1"
+        ).rows -%}
+    {%- endif -%}
+    cast(
+        0
+        {%- for format in formats %}
+        + case
+            when not {{ matches(row ~ '.' ~ format[2], text_literal(format[1])) }} then {{ bit(format[0]) }} else 0
+        end
+        {%- endfor %} as bigint
+    )
+{%- endmacro %}

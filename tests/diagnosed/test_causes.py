@@ -47,11 +47,11 @@ def test_eleven_faults_at_once_are_eleven_incidents() -> None:
         ("duplicate_delivery", None, None, ("analytics",), day("18 Oct")),
         ("event_renamed", "ios_app", "Trial Started", ("email",), day("12 Oct")),
         ("event_renamed", "web_app", "Purchase Completed", ("ads", "email"), day("20 Oct")),
-        ("event_stopped", "web_app", "Cart Updated", ("analytics", "lake"), day("3 Nov")),
+        ("event_stopped", "web_app", "Cart Updated", ("analytics",), day("3 Nov")),
         ("export_incomplete", None, None, ("lake",), day("15 Oct")),
         ("identifier_format", "ios_app", "Purchase Completed", ("email",), day("30 Oct")),
         ("name_mismatch", None, "Subscribtion Renewed", ("email",), day("1 Nov")),
-        ("property_violation", "ios_app", "App Opened", ("analytics", "lake"), day("1 Nov")),
+        ("property_violation", "ios_app", "App Opened", ("analytics",), day("1 Nov")),
         ("unplanned_event", "web_app", "qa button", ("lake",), day("25 Oct")),
     ]
 

@@ -11,7 +11,7 @@ def test_a_property_that_breaks_the_plan_is_an_error_where_the_event_goes_somewh
     found = world.only("property_violation")
     assert (found.source, found.event, found.property) == ("web_app", "Purchase Completed", "amount")
     assert (found.started_on, found.ended_on, found.severity) == (day("25 Oct"), None, "error")
-    assert found.destinations == ("ads", "email", "lake")
+    assert found.destinations == ("ads", "email")
     assert 0.59 < found.evidence["share"] < 0.61
 
 

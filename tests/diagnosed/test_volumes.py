@@ -13,7 +13,7 @@ def test_a_planned_event_that_stops_is_an_error_where_somebody_waits_for_it() ->
     found = world.only("event_stopped")
     assert (found.source, found.event, found.severity) == ("web_app", "Cart Updated", "error")
     assert (found.started_on, found.ended_on) == (day("2 Nov"), None)
-    assert found.destinations == ("analytics", "lake")
+    assert found.destinations == ("analytics",)  # the lake takes what comes, and waits for nothing
     # About 200 on each of five weekdays and 140 on two days of the weekend.
     assert 1000 < found.messages_affected < 1500
     assert found.evidence["messages_are_estimated"] is True
@@ -150,3 +150,15 @@ def test_an_event_that_stopped_before_its_source_did_keeps_its_own_incident() ->
     )
     told = {(f.kind, f.event): f.started_on for f in world.findings()}
     assert told == {("source_stopped", None): day("5 Nov"), ("event_stopped", "Cart Updated"): day("28 Oct")}
+
+
+def test_where_nobody_names_an_event_those_that_take_every_name_are_hit() -> None:
+    world = World().sends("web", "Alpha", 100).sends("web", "Beta", 100).feeds("lake", ["web"], None)
+    found = world.stops("web", "Alpha", "5 Nov").only("event_stopped")
+    assert (found.destinations, found.severity) == (("lake",), "error")
+
+
+def test_a_source_of_which_nothing_is_known_began_no_earlier_than_the_data() -> None:
+    world = shop().source_broken("tv", "schema tv does not exist")
+    world.sources["tv"] = None
+    assert world.diagnosis(history_from=day("1 Jan")).findings[0].started_on == day("28 Sep")

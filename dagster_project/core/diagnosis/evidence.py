@@ -165,6 +165,13 @@ class Evidence:
         return {destination.name: destination for destination in self.workspace.destinations}
 
     @cached_property
+    def data_from(self) -> date:
+        """The first day of history of which anything is known."""
+        known = np.concatenate([days_of(self.names), days_of(self.cells)])
+        known = known[known >= np.datetime64(self.first_day, "D")]
+        return min(self.last_day, as_date(known.min())) if len(known) else self.last_day
+
+    @cached_property
     def judged(self) -> pd.DataFrame:
         """The cells that may be judged: mature, inside history, of a destination that has a contract."""
         cells = self.cells
@@ -214,9 +221,13 @@ class Evidence:
             )
         )
 
-    def listed(self, source: str, event: str) -> bool:
-        """Whether any destination of the source names this event in its contract."""
-        return any(source in destination.sources for destination in self._listing.get(event, ()))
+    def listed(self, source: str, event: str) -> tuple[str, ...]:
+        """Destinations whose contract names this event of this source; not those that take every name."""
+        return tuple(sorted(d.name for d in self._listing.get(event, ()) if source in d.sources))
+
+    def waiting(self, source: str, event: str) -> tuple[str, ...]:
+        """Who is hit when an event fails: who names it; where nobody does, who takes every name."""
+        return self.listed(source, event) or self.routed(source, event)
 
     @cached_property
     def _listing(self) -> Mapping[str, list[Destination]]:

@@ -71,7 +71,7 @@ def _judge(
         return None
     inside = (days >= days[hit].min()) & (days <= days[hit].max())
     share = float(bad[hit].sum() / max(1, sent[hit].sum()))
-    destinations = evidence.routed(source, event)
+    destinations = evidence.waiting(source, event)
     severity = "info" if noted else "error" if share >= ERROR_SHARE and destinations else "warning"
     since = history.days[history.days > days[inside][-1]] if history is not None else days[:0]
     clean = int(history.messages_on(event, since).sum()) if history is not None else 0

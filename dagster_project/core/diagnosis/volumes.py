@@ -109,9 +109,9 @@ def _silent_from(evidence: Evidence, source: str, received: datetime | None) -> 
         history = evidence.sources.get(source)
         counted = np.flatnonzero(history.total) if history is not None else np.array([])
         if history is None or not len(counted):
-            return evidence.first_day
+            return evidence.data_from
         return as_date(history.days[counted[-1]]) + timedelta(days=1)
-    return max(local(received + SETTLED, evidence.workspace.timezone).date(), evidence.first_day)
+    return max(local(received + SETTLED, evidence.workspace.timezone).date(), evidence.data_from)
 
 
 def _missed(evidence: Evidence, source: str) -> float:
@@ -158,7 +158,7 @@ def event_stopped(evidence: Evidence, claims: Claims) -> list[Finding]:
             # A name that nobody planned or listed may go as it came, even where every name is taken.
             if not (history.planned[at] or evidence.listed(name, event)):
                 continue
-            hit = evidence.routed(name, event)
+            hit = evidence.waiting(name, event)
             stop = _stop(history, at)
             if stop is None:
                 continue

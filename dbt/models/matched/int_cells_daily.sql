@@ -72,7 +72,9 @@ summed as (
         sum(case when outcome = 'pending' then messages else 0 end) as pending,
         sum(case when outcome = 'duplicate' then messages else 0 end) as duplicates,
         sum(case when outcome = 'unexpected' then messages else 0 end) as unexpected,
-        sum(case when outcome = 'delivered' and matched_by = 'message_id_variant' then messages else 0 end) as by_variant
+        sum(
+            case when outcome = 'delivered' and matched_by = 'message_id_variant' then messages else 0 end
+        ) as by_variant
     from facts
     group by 1, 2, 3
 ),

@@ -43,9 +43,9 @@ select
     messages.library_version,
     messages.user_shape,
     messages.received_at,
-    not (
-        run.as_of >= {{ complete_at('unanswered.day', 'destinations') }}
-        and run.as_of >= {{ complete_at(
+    (
+        run.as_of < {{ complete_at('unanswered.day', 'destinations') }}
+        or run.as_of < {{ complete_at(
             "cast(" ~ local_time('messages.received_at', 'destinations.timezone') ~ " as date)", 'destinations'
         ) }}
     ) as pending

@@ -77,6 +77,7 @@ delivered as (
     from delivered_rows
 ),
 
+-- noqa: disable=LT02
 {%- for shift in [0, 1, -1] %}
 {%- set step = loop.index %}
 

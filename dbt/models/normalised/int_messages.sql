@@ -1,6 +1,5 @@
 {#- The rows of the days to read are replaced; everything later works on this table or on counts of it. -#}
 {{ config(window='received_days') }}
-{%- set formats = run_query("select format_index, pattern, identifier from " ~ source('inputs', 'input_formats') ~ " order by 1").rows if execute else [] -%}
 with
 
 staged as (
@@ -40,20 +39,16 @@ select
     ranked.app_version,
     ranked.library_version,
     ranked.consent_denied,
-    cast(
-        0
-        {%- for row in formats %}
-        + case when not {{ matches('ranked.' ~ row[2], text_literal(row[1])) }} then {{ bit(row[0]) }} else 0 end
-        {%- endfor %} as bigint
-    ) as format_misses,
+    {{ format_misses('ranked') }} as format_misses,
     {{ identifier_shape('ranked.user_id') }} as user_shape,
     ranked.copies,
     ranked.received_day,
     ranked.event_day
 from ranked
+-- noqa: disable=LT02
 where
     ranked.copy_number = 1
-    {% if has_history() -%}
+    {% if has_history() %}
     and not exists (
         select 1
         from {{ this }} as earlier
@@ -66,4 +61,4 @@ where
                 where r.source = earlier.source and r.day = earlier.received_day
             )
     )
-    {%- endif %}
+    {% endif %}

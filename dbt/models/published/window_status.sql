@@ -4,6 +4,6 @@ select
     cast(gate.destination as varchar) as destination,
     cast(gate.verdict as varchar) as verdict,
     cast(gate.reasons as varchar) as reasons,
-    cast(gate.decided_at as {{ dbt.type_timestamp() }}) as decided_at,
+    cast(gate.decided_at as {{ type_timestamp() }}) as decided_at,
     cast(gate.overridden_by as varchar) as overridden_by
 from {{ source('inputs', 'gate_current') }} as gate
