@@ -183,7 +183,8 @@ def diagnosed_asset() -> dg.AssetsDefinition:
 
 
 def judged_asset(workspace: Workspace) -> dg.AssetsDefinition:
-    subjects = [("destination", each.name, FAMILIES) for each in workspace.destinations]
+    subjects: list[tuple[str, str, tuple[str, ...]]] = []
+    subjects += [("destination", each.name, FAMILIES) for each in workspace.destinations]
     subjects += [("source", each.name, SOURCE_FAMILIES) for each in workspace.sources]
     specs, checks = [], []
     for kind, name, families in subjects:
@@ -245,7 +246,9 @@ def _check_result(asset: dg.AssetKey, family: str, results: list[Any]) -> dg.Ass
             metadata.setdefault(name, float(number))
     if bad:
         metadata["verdict"] = "ERROR: a check broke" if broken else "FAIL"
-        metadata["what"] = dg.MetadataValue.md("\n".join(f"- {markdown_text(each.message)}" for each in bad[:10]))
+        metadata["what"] = dg.MetadataValue.md(
+            "\n".join(f"- {markdown_text(each.message)}" for each in bad[:10])
+        )
         rows = [each.failing for each in bad if len(each.failing)]
         if rows:
             metadata["worst_rows"] = _table(pd.concat(rows).head(_WORST_ROWS))
@@ -268,7 +271,7 @@ def verdicts_asset(workspace: Workspace) -> dg.AssetsDefinition:
         deps=deps or _tables("diagnosed"),
         description="May marketing see this day of this destination? One row per destination, day and decision.",
     )
-    def verdicts(reconciliation: Reconciliation) -> dg.MaterializeResult:
+    def verdicts(reconciliation: Reconciliation) -> dg.MaterializeResult[Any]:
         done = attempt(lambda: gated.gate(reconciliation.run))
         return dg.MaterializeResult(
             metadata={
@@ -359,7 +362,7 @@ def release_of(destination: Destination, partitions: dg.DailyPartitionsDefinitio
         backfill_policy=dg.BackfillPolicy.single_run(),
         description=f"Days of {destination.name} released to marketing. Hang what reads them on this asset.",
     )
-    def release(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def release(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         first, last = _days_of(context)
         return dg.MaterializeResult(metadata={"from": first.isoformat(), "to": last.isoformat()})
 
@@ -374,7 +377,9 @@ def notified_asset() -> dg.AssetsDefinition:
         description="Who was told what has changed. One row per notice, in reconciliation.alerts.",
         kinds={"slack"},
     )
-    def outbox(context: dg.AssetExecutionContext, reconciliation: Reconciliation) -> dg.MaterializeResult:
+    def outbox(
+        context: dg.AssetExecutionContext, reconciliation: Reconciliation
+    ) -> dg.MaterializeResult[Any]:
         report = deliver_outbox(reconciliation.run.warehouse, reconciliation.run.workspace.slack_channel)
         if report.problem:
             context.log.warning(report.problem)
@@ -426,7 +431,7 @@ def _materialized(
     numbers: dict[str, int],
     *,
     only_first: dict[str, dict[str, Any]] | None = None,
-) -> Iterator[dg.MaterializeResult]:
+) -> Iterator[dg.MaterializeResult[Any]]:
     by_name = {model.name: model for model in models}
     for name in TABLES[stage]:
         metadata: dict[str, Any] = dict(numbers)
@@ -476,4 +481,3 @@ def _table(frame: pd.DataFrame) -> dg.TableMetadataValue:
 def markdown_text(text: str) -> str:
     """Text from data inside Markdown: nothing in it may become a link, an image or HTML."""
     return "".join("\\" + mark if mark in "\\`*_{}[]()<>#+-.!|~" else mark for mark in shown(text, limit=300))
-

@@ -14,10 +14,10 @@ from dagster_project.assets import deliver_outbox
 from dagster_project.core.contracts import Workspace
 from dagster_project.flow.notified import tell_run_failed
 from dagster_project.jobs import reconcile
-from dagster_project.session import DEFAULT_UI_URL, warehouse_of
 from dagster_project.resources.run_lock import is_locked
 from dagster_project.resources.slack import sender_from
 from dagster_project.resources.warehouse import WarehouseBusy
+from dagster_project.session import DEFAULT_UI_URL, warehouse_of
 from dagster_project.settings import Settings
 
 

@@ -36,7 +36,9 @@ def run_check(*, with_warehouse: bool, form: str) -> int:
         return exit_codes.WRONG_USE
     absent = _absent(workspace, settings) if with_warehouse else []
     if form == "json":
-        problems = [{"file": None, "line": None, "column": None, "fact": each, "instead": ""} for each in absent]
+        problems = [
+            {"file": None, "line": None, "column": None, "fact": each, "instead": ""} for each in absent
+        ]
         click.echo(json.dumps({"ok": not absent, "problems": problems}, indent=2, ensure_ascii=False))
     else:
         for each in absent:

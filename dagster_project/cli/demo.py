@@ -56,7 +56,9 @@ def run_demo(*, seed: int, next_day: bool) -> int:
         click.echo("\nThe worst one, as Slack would say it:\n")
         click.echo(told(found[0]))
     planted = json.loads(key_path.read_text("utf-8"))["incidents"]
-    matched = sum(any(_same(each, row) for row in read_incidents(settings, show_all=True)) for each in planted)
+    matched = sum(
+        any(_same(each, row) for row in read_incidents(settings, show_all=True)) for each in planted
+    )
     click.echo(
         f"\n{matched} of {len(planted)} planted incidents found ({key_path}). "
         "Look on: recon incidents, recon ui, recon demo --next-day"

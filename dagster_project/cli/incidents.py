@@ -11,7 +11,7 @@ import click
 import pandas as pd
 
 from dagster_project.cli import exit_codes
-from dagster_project.core.wording import visible
+from dagster_project.core.message import visible
 from dagster_project.flow.census import as_day
 from dagster_project.session import warehouse_of
 from dagster_project.settings import Settings
@@ -22,7 +22,12 @@ COLUMNS = (
     *("title", "explanation", "suggestion", "evidence"),
 )
 _WORST_FIRST = {"critical": 0, "error": 1, "warning": 2, "info": 3}
-MARKS = {"critical": ("CRITICAL", "red"), "error": ("ERROR", "red"), "warning": ("WARNING", "yellow"), "info": ("INFO", "blue")}
+MARKS = {
+    "critical": ("CRITICAL", "red"),
+    "error": ("ERROR", "red"),
+    "warning": ("WARNING", "yellow"),
+    "info": ("INFO", "blue"),
+}
 
 
 def run_incidents(*, show_all: bool, form: str) -> int:
@@ -68,7 +73,11 @@ def told(row: dict[str, Any]) -> str:
     """One incident for a terminal."""
     word, colour = MARKS.get(row["severity"], (row["severity"].upper(), "white"))
     state = "" if row["status"] == "open" else f" ({row['status']})"
-    head = click.style(f"{word:<8}", fg=colour, bold=True) + " " + click.style(visible(row["title"]) + state, bold=True)
+    head = (
+        click.style(f"{word:<8}", fg=colour, bold=True)
+        + " "
+        + click.style(visible(row["title"]) + state, bold=True)
+    )
     body = [f"{row['kind']} · {row['incident_id']}", row["explanation"], f"What to do: {row['suggestion']}"]
     lines = [head]
     for text in body:

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from datetime import date, datetime
+from typing import Any
 
 import click
 
@@ -14,11 +15,15 @@ from dagster_project.core.documents import ConfigurationError
 from dagster_project.settings import Settings, SettingsError
 
 _FORMAT = click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="json: machine-readable, alone on standard output"
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="json: machine-readable, alone on standard output",
 )
 
 
-class _Moment(click.ParamType):
+class _Moment(click.ParamType[Any]):
     name = "time"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
@@ -29,10 +34,12 @@ class _Moment(click.ParamType):
         try:
             return parse_as_of(str(value))
         except ValueError:
-            self.fail(f"{value!r} is no time; write it like 2026-11-09T12:00:00Z (without an offset it is UTC)")
+            self.fail(
+                f"{value!r} is no time; write it like 2026-11-09T12:00:00Z (without an offset it is UTC)"
+            )
 
 
-class _Day(click.ParamType):
+class _Day(click.ParamType[Any]):
     name = "day"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
@@ -54,7 +61,9 @@ def recon() -> None:
 
 @recon.command()
 @click.option("--seed", default=7, show_default=True, help="the same seed makes the same rows")
-@click.option("--next-day", is_flag=True, help="land one further day on the demo that is there, and run again")
+@click.option(
+    "--next-day", is_flag=True, help="land one further day on the demo that is there, and run again"
+)
 def demo(seed: int, next_day: bool) -> None:
     """A realistic workspace with planted incidents, and the whole job on it."""
     from dagster_project.cli.demo import run_demo

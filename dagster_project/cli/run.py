@@ -12,7 +12,8 @@ import click
 from dagster_project.cli import exit_codes
 from dagster_project.cli.incidents import MARKS, closes, read_incidents
 from dagster_project.core.load import load_workspace
-from dagster_project.core.wording import visible
+from dagster_project.core.message import visible
+from dagster_project.flow.census import rows_of
 from dagster_project.run import STEP_TITLES, RunOutcome, run_job
 from dagster_project.session import warehouse_of
 from dagster_project.settings import Settings
@@ -75,7 +76,9 @@ def reconcile(
 def tell(settings: Settings, outcome: RunOutcome, incidents: list[dict[str, Any]], seconds: float) -> None:
     """What a run found, in the order in which a person needs it."""
     for step, error in outcome.broken:
-        click.echo(click.style("BROKEN", fg="red", bold=True) + f"   {step or 'the run'}: {visible(error)}", err=True)
+        click.echo(
+            click.style("BROKEN", fg="red", bold=True) + f"   {step or 'the run'}: {visible(error)}", err=True
+        )
     if outcome.checks_broken:
         click.echo(f"{outcome.checks_broken} checks could not be judged; their days are held", err=True)
     click.echo("")
@@ -107,8 +110,10 @@ def _books(settings: Settings) -> list[str]:
         group by 1 order by 1
         """
     )
-    lines = [f"{'destination':<22}{'expected':>12}{'delivered':>12}{'missing':>10}{'pending':>10}   days held"]
-    for row in rows.itertuples():
+    lines = [
+        f"{'destination':<22}{'expected':>12}{'delivered':>12}{'missing':>10}{'pending':>10}   days held"
+    ]
+    for row in rows_of(rows):
         lines.append(
             f"{row.destination:<22}{int(row.expected):>12,}{int(row.delivered):>12,}{int(row.missing):>10,}"
             f"{int(row.pending):>10,}   {int(row.held)} of {int(row.days)}"

@@ -64,14 +64,21 @@ def decide(
                     window.destination,
                     window.day,
                     "open",
-                    (*reasons, f"opened by {override.owner} until {override.until.isoformat()}: {override.reason}"),
+                    (
+                        *reasons,
+                        f"opened by {override.owner} until {override.until.isoformat()}: {override.reason}",
+                    ),
                     override.owner,
                 )
             )
         else:
             decisions.append(
                 Decision(
-                    window.destination, window.day, "held" if reasons else "open", tuple(dict.fromkeys(reasons)), None
+                    window.destination,
+                    window.day,
+                    "held" if reasons else "open",
+                    tuple(dict.fromkeys(reasons)),
+                    None,
                 )
             )
     return decisions

@@ -440,7 +440,7 @@ def _form(s: _Said) -> str:
     odd = {
         shape: count
         for shape, count in (s.get("shapes") or {}).items()
-        if shape != "empty" and not any(shape in wanted for wanted in demanded)
+        if shape not in ("empty", "null") and not any(shape in wanted for wanted in demanded)
     }
     words = {"email": "an e-mail address as ", "uuid": "a uuid as ", "integer": "a number as "}
     return words.get(max(odd, key=lambda shape: odd[shape]), "a ") if odd else "a "
@@ -585,12 +585,10 @@ def _since(finding: Finding, today: date) -> str:
 def _days_words(finding: Finding, today: date) -> str:
     start = day_words(finding.started_on, today)
     if finding.ended_on is None:
-        return f"{start} until it is mended"
-    return (
-        start
-        if finding.ended_on == finding.started_on
-        else f"{start} to {day_words(finding.ended_on, today)}"
-    )
+        return f"the days from {start} on"
+    if finding.ended_on == finding.started_on:
+        return start
+    return f"the days from {start} to {day_words(finding.ended_on, today)}"
 
 
 def _quoted(name: str | None) -> str:

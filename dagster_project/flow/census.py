@@ -14,7 +14,13 @@ from dagster_project.core.contracts import Workspace
 from dagster_project.flow.inputs import WORK, contract_tables, local
 from dagster_project.resources.warehouse import Warehouse
 
-CENSUS: Final = {"kind": "varchar", "name": "varchar", "day": "date", "rows_seen": "bigint", "checksum": "varchar"}
+CENSUS: Final = {
+    "kind": "varchar",
+    "name": "varchar",
+    "day": "date",
+    "rows_seen": "bigint",
+    "checksum": "varchar",
+}
 # From which day on the census of a name was taken; null means over everything.
 CENSUS_SINCE: Final = {"kind": "varchar", "name": "varchar", "since": "date"}
 CONTRACTS: Final = {"kind": "varchar", "name": "varchar", "fingerprint": "varchar"}
@@ -37,18 +43,17 @@ def take_census(
     seconds, name_share = _SECONDS[warehouse.dialect], _NAME[warehouse.dialect]
     if kind == "source":
         time, label, extra = "received_at", "event_text", "count(user_id)"
-        sums = f"sum({seconds.format('received_at')}), sum({seconds.format('timestamp')})"
+        first, second = (f"sum({seconds.format(column)})" for column in ("received_at", "timestamp"))
     elif grain == "event":
         time, label, extra = "event_time", "event_name", "count(user_id) + 7 * count(message_id)"
-        sums = f"sum({seconds.format('event_time')}), 0"
+        first, second = f"sum({seconds.format('event_time')})", "0"
     else:
         time, label, extra = "day", "event_name", "sum(messages)"
-        sums = "0, 0"
-    first, second = sums.split(", ")
+        first = second = "0"
     frame = warehouse.frame(
         f"""
         select day, sum(n) as rows_seen,
-            cast(sum({name_share.format('label')} * n) as varchar) || ':' || cast(sum(a) as varchar) || ':'
+            cast(sum({name_share.format("label")} * n) as varchar) || ':' || cast(sum(a) as varchar) || ':'
             || cast(sum(b) as varchar) || ':' || cast(sum(c) as varchar) as checksum
         from (
             select cast({time} as date) as day, {label} as label, count(*) as n,
@@ -68,10 +73,12 @@ def take_census(
 
 def changed_days(census: pd.DataFrame, before: pd.DataFrame, since: date | None) -> list[date]:
     """Days of one source or destination whose rows are not those of the last finished run, in order."""
-    now = {as_day(row.day): (int(row.rows_seen), row.checksum) for row in census.itertuples() if not pd.isna(row.day)}
+    now = {
+        as_day(row.day): (int(row.rows_seen), row.checksum) for row in rows_of(census) if not pd.isna(row.day)
+    }
     old = {
         as_day(row.day): (int(row.rows_seen), row.checksum)
-        for row in before.itertuples()
+        for row in rows_of(before)
         if since is None or as_day(row.day) >= since
     }
     return sorted(day for day in now.keys() | old.keys() if now.get(day) != old.get(day))
@@ -81,8 +88,18 @@ def with_following(days: Iterable[date], known: Iterable[date]) -> list[date]:
     """The days and those known ones after each that may hold a later copy of one of its messages."""
     wanted = set(days)
     return sorted(
-        wanted | {day for day in known if any(timedelta(0) < day - first <= timedelta(DEDUPE_DAYS) for first in wanted)}
+        wanted
+        | {
+            day
+            for day in known
+            if any(timedelta(0) < day - first <= timedelta(DEDUPE_DAYS) for first in wanted)
+        }
     )
+
+
+def rows_of(frame: pd.DataFrame) -> list[Any]:
+    """The rows of a frame as named tuples."""
+    return list(frame.itertuples())
 
 
 def as_day(value: Any) -> date:
@@ -108,7 +125,11 @@ def fingerprints(workspace: Workspace) -> pd.DataFrame:
         rows.append({"kind": "source", "name": source.name, "fingerprint": _digest(text)})
     for destination in workspace.destinations:
         rows.append(
-            {"kind": "destination", "name": destination.name, "fingerprint": workspace.fingerprint(destination)}
+            {
+                "kind": "destination",
+                "name": destination.name,
+                "fingerprint": workspace.fingerprint(destination),
+            }
         )
     return pd.DataFrame(rows, columns=list(CONTRACTS))
 
@@ -127,7 +148,6 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-
 def remember(warehouse: Warehouse, workspace: Workspace) -> None:
     """Make this run's census and contracts the ones that the next run compares with.
 
@@ -142,7 +162,9 @@ def remember(warehouse: Warehouse, workspace: Workspace) -> None:
                 "where s.kind = state_census.kind and s.name = state_census.name "
                 "and (s.since is null or state_census.day >= s.since))"
             )
-            session.execute(f"insert into {WORK}.state_census select * from {WORK}.{table} where day is not null")
+            session.execute(
+                f"insert into {WORK}.state_census select * from {WORK}.{table} where day is not null"
+            )
         read = set(session.frame(f"select name from {WORK}.census_sources_since")["name"])
         kept = session.frame(f"select * from {WORK}.state_contracts where kind = 'source'")
         done = now[(now["kind"] == "destination") | now["name"].isin(read)]

@@ -13,8 +13,9 @@ from dagster_project.core.diagnosis import diagnose, tolerances
 from dagster_project.core.diagnosis.evidence import HISTORY_DAYS, Evidence
 from dagster_project.core.incidents import INCIDENT_COLUMNS, reconcile_incidents
 from dagster_project.flow.context import RunContext
-from dagster_project.flow.notified import write_outbox
 from dagster_project.flow.inputs import STANDARD_COLUMNS, TABLES, WORK
+from dagster_project.flow.notified import ALERTS, write_outbox
+from dagster_project.flow.notified import COLUMNS as ALERT_COLUMNS
 from dagster_project.resources.dbt import ModelResult
 from dagster_project.resources.warehouse import Warehouse
 
@@ -49,12 +50,14 @@ def diagnose_window(context: RunContext) -> Diagnosed:
     incidents, transitions, windows, links = reconcile_incidents(
         existing, found, context.as_of, context.run_id
     )
-    told = incidents.set_index("incident_id")
     for column in ("kind", "severity"):
-        windows[column] = [told.at[key, column] for key in windows["incident_id"]]
+        told = dict(zip(incidents["incident_id"], incidents[column], strict=True))
+        windows[column] = [told[key] for key in windows["incident_id"]]
     windows = _with_lasting(warehouse, windows, incidents)
     # Findings come in order of cause: what explains more stands first.
     links["link_rank"] = range(len(links))
+    # Defined before the transaction: a definition within it would keep half of it on Snowflake.
+    warehouse.ensure(ALERTS, ALERT_COLUMNS)
     with warehouse.transaction() as session:
         session.replace(f"{WORK}.diagnosis_tolerances", tolerances(evidence), TABLES["diagnosis_tolerances"])
         session.replace("reconciliation.incidents", incidents, INCIDENT_COLUMNS)
@@ -74,9 +77,7 @@ def diagnose_window(context: RunContext) -> Diagnosed:
     counts: dict[str, int] = {}
     for each in transitions:
         counts[each.transition] = counts.get(each.transition, 0) + 1
-    open_now = incidents[
-        (incidents["status"] == "open") & (incidents["severity"] != "info")
-    ]
+    open_now = incidents[(incidents["status"] == "open") & (incidents["severity"] != "info")]
     return Diagnosed(len(open_now), counts, models)
 
 
@@ -86,7 +87,9 @@ def _with_lasting(warehouse: Warehouse, windows: pd.DataFrame, incidents: pd.Dat
     before = warehouse.frame(f"select * from {WORK}.incident_windows")
     still_open = set(incidents.loc[incidents["status"] == "open", "incident_id"])
     lasting = before[before["incident_id"].isin(still_open - set(windows["incident_id"]))]
-    return windows if lasting.empty else pd.concat([windows, lasting[list(windows.columns)]], ignore_index=True)
+    return (
+        windows if lasting.empty else pd.concat([windows, lasting[list(windows.columns)]], ignore_index=True)
+    )
 
 
 def read_evidence(warehouse: Warehouse, workspace: Workspace, as_of: datetime) -> Evidence:
@@ -123,7 +126,9 @@ def _write_event_properties(context: RunContext) -> None:
     own = columns[
         ~columns["column_name"].isin(STANDARD_COLUMNS)
         & ~columns["column_name"].str.startswith("context_")
-        & ~columns["table_name"].isin({"tracks", "identifies", "users", "groups", "accounts", "pages", "screens", "aliases"})
+        & ~columns["table_name"].isin(
+            {"tracks", "identifies", "users", "groups", "accounts", "pages", "screens", "aliases"}
+        )
     ]
     frame = pd.DataFrame(
         {
@@ -134,5 +139,3 @@ def _write_event_properties(context: RunContext) -> None:
         columns=list(PROPERTIES),
     )
     context.warehouse.replace(f"{WORK}.event_properties", frame, PROPERTIES)
-
-

@@ -64,7 +64,9 @@ def read_exports(context: RunContext) -> list[Health]:
                 as_of=local(context.as_of, destination.timezone),
             )
         except Exception as error:
-            problems[name] = f"the export of {name} cannot be read: {first_line(error)}; mend it, then run again"
+            problems[name] = (
+                f"the export of {name} cannot be read: {first_line(error)}; mend it, then run again"
+            )
             results.append(Health(name, "broken", problems[name]))
             continue
         days = changed_days(census, own, since)
@@ -72,14 +74,14 @@ def read_exports(context: RunContext) -> list[Health]:
         dated = census[census["day"].notna()]
         timeless = int(census.loc[census["day"].isna(), "rows_seen"].sum())
         total = int(census["rows_seen"].sum())
-        told = [notes[name]] if name in notes else []
+        said = [notes[name]] if name in notes else []
         if timeless:
-            told.append(f"{timeless:,} of {total:,} rows have a time that cannot be read")
+            said.append(f"{timeless:,} of {total:,} rows have a time that cannot be read")
         results.append(
             Health(
                 name,
-                "broken" if told else "ok",
-                "; ".join(told) or None,
+                "broken" if said else "ok",
+                "; ".join(said) or None,
                 rows=total,
                 days_to_read=len(days),
                 latest=_last(dated),
@@ -88,8 +90,33 @@ def read_exports(context: RunContext) -> list[Health]:
         censuses.append(dated)
         ranges.append({"kind": "destination", "name": name, "since": since})
     _write(context, problems, to_read, censuses, ranges, results)
+    _open_days_to_be_read_again(context)
     context.dbt.run(["int_deliveries", "int_export_counts"])
     return results
+
+
+def _open_days_to_be_read_again(context: RunContext) -> None:
+    """Open the days to which what is read again has belonged so far, for rows may leave the day they are on.
+
+    Before anything is rebuilt: afterwards nobody knows where a row that is gone belonged.
+    """
+    warehouse = context.warehouse
+    if not warehouse.exists(f"{WORK}.int_messages"):
+        return
+    held = warehouse.frame(
+        f"select 1 as x where exists (select 1 from {WORK}.int_messages as m "
+        f"inner join {WORK}.input_received_days as d on m.source = d.source and m.received_day = d.day) "
+        f"or exists (select 1 from {WORK}.int_deliveries as e "
+        f"inner join {WORK}.input_export_days as d on e.destination = d.destination and e.day = d.day)"
+    )
+    if held.empty:
+        return
+    context.dbt.run(["int_linked_days", "int_open_days"])
+    warehouse.execute(
+        f"insert into {WORK}.state_open_days select o.destination, o.day from {WORK}.int_open_days as o "
+        f"where not exists (select 1 from {WORK}.state_open_days as s "
+        "where s.destination = o.destination and s.day = o.day)"
+    )
 
 
 def _last(census: pd.DataFrame) -> datetime | None:
@@ -122,6 +149,10 @@ def _write(
         broken_destinations=set(problems),
     )
     changed = _changed_contracts(context)
+    # Defined before the transaction: a definition within it would keep half of it on Snowflake.
+    warehouse.ensure(f"{WORK}.census_destinations", CENSUS)
+    warehouse.ensure(f"{WORK}.census_destinations_since", CENSUS_SINCE)
+    warehouse.ensure(f"{WORK}.export_health", HEALTH)
     with warehouse.transaction() as session:
         session.replace(
             f"{WORK}.input_export_days",
@@ -164,7 +195,9 @@ def _write(
 def _changed_contracts(context: RunContext) -> list[dict[str, object]]:
     """Every known day of the destinations whose contract is not the one they were last reconciled under."""
     warehouse = context.warehouse
-    known = warehouse.frame(f"select name, fingerprint from {WORK}.state_contracts where kind = 'destination'")
+    known = warehouse.frame(
+        f"select name, fingerprint from {WORK}.state_contracts where kind = 'destination'"
+    )
     before = dict(zip(known["name"], known["fingerprint"], strict=True))
     now = fingerprints(context.workspace)
     destinations = now[now["kind"] == "destination"]
@@ -177,7 +210,9 @@ def _changed_contracts(context: RunContext) -> list[dict[str, object]]:
         return []
     days = [
         as_day(day)
-        for day in warehouse.frame("select distinct day from reconciliation.event_names_daily order by 1")["day"]
+        for day in warehouse.frame("select distinct day from reconciliation.event_names_daily order by 1")[
+            "day"
+        ]
     ]
     return [{"destination": name, "day": day} for name in changed for day in days]
 
@@ -213,4 +248,3 @@ def _mapped(destination: Destination) -> list[str]:
         else ("event_name", "day", "count")
     )
     return [value for name in names if (value := getattr(columns, name))]
-

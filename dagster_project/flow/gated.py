@@ -12,7 +12,7 @@ import pandas as pd
 
 from dagster_project.core.diagnosis.evidence import HISTORY_DAYS
 from dagster_project.core.gate import CLOSING, Decision, Window, decide
-from dagster_project.flow.census import as_day
+from dagster_project.flow.census import as_day, rows_of
 from dagster_project.flow.context import RunContext
 from dagster_project.flow.inputs import TABLES, WORK
 
@@ -43,7 +43,7 @@ def gate(context: RunContext) -> Gated:
     )
     windows = [
         Window(row.destination, as_day(row.day), bool(row.mature))
-        for row in cells.itertuples()
+        for row in rows_of(cells)
         if row.destination in known
     ]
     incidents = warehouse.frame(
@@ -52,7 +52,7 @@ def gate(context: RunContext) -> Gated:
         "order by case w.severity when 'critical' then 0 else 1 end, i.incident_id"
     )
     by_window: dict[tuple[str, date], list[str]] = defaultdict(list)
-    for row in incidents[incidents["severity"].isin(CLOSING)].itertuples():
+    for row in rows_of(incidents[incidents["severity"].isin(CLOSING)]):
         by_window[row.destination, as_day(row.day)].append(f"{row.title} ({row.incident_id})")
     failed, broken = _checks(context, set(by_window))
     decisions = decide(
@@ -79,7 +79,7 @@ def _checks(
         "and day is not null and destination is not null order by 1, 2, 3, 4, 5",
         run_id=context.run_id,
     )
-    for row in results.itertuples():
+    for row in rows_of(results):
         key = (str(row.destination), as_day(row.day))
         if row.status == "ERROR":
             broken[key].append(f"{row.family}: {row.message}")
@@ -105,11 +105,13 @@ def _store(context: RunContext, decisions: list[Decision]) -> int:
         columns=list(VERDICTS),
     )
     warehouse = context.warehouse
-    before = warehouse.frame(f"select destination, day, verdict, reasons, decided_at, run_id from {WORK}.gate_current")
-    old = {(row.destination, as_day(row.day)): row for row in before.itertuples()}
+    before = warehouse.frame(
+        f"select destination, day, verdict, reasons, decided_at, run_id from {WORK}.gate_current"
+    )
+    old = {(row.destination, as_day(row.day)): row for row in rows_of(before)}
     new = [
         index
-        for index, row in enumerate(frame.itertuples())
+        for index, row in enumerate(rows_of(frame))
         if (key := (row.destination, row.day)) not in old
         or (old[key].verdict, old[key].reasons) != (row.verdict, row.reasons)
     ]
@@ -117,7 +119,7 @@ def _store(context: RunContext, decisions: list[Decision]) -> int:
     # A verdict that stands keeps the time and the run of its decision.
     unchanged = frame.index.difference(appended.index)
     for index in unchanged:
-        kept = old[frame.at[index, "destination"], frame.at[index, "day"]]
+        kept = old[decisions[index].destination, decisions[index].day]
         frame.at[index, "decided_at"], frame.at[index, "run_id"] = kept.decided_at, kept.run_id
     with warehouse.transaction() as session:
         session.ensure("reconciliation.gate_verdicts", VERDICTS)

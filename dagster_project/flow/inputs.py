@@ -71,6 +71,9 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
         "enum_values": "varchar",
         "minimum": "double",
         "maximum": "double",
+        "pattern": "varchar",
+        "exclusive_minimum": "boolean",
+        "exclusive_maximum": "boolean",
     },
     "input_formats": {"format_index": "bigint", "identifier": "varchar", "pattern": "varchar"},
     "input_received_days": {"source": "varchar", "day": "date"},
@@ -283,6 +286,9 @@ def _rule_rows(workspace: Workspace) -> list[dict[str, Any]]:
                             "enum_values": json.dumps(list(rule.enum)) if rule.enum is not None else None,
                             "minimum": rule.minimum,
                             "maximum": rule.maximum,
+                            "pattern": rule.pattern,
+                            "exclusive_minimum": rule.exclusive_minimum,
+                            "exclusive_maximum": rule.exclusive_maximum,
                         }
                     )
     return rows
@@ -297,6 +303,8 @@ def _kinds(rule: PropertyRule) -> list[str]:
         kinds.append("type")
     if rule.enum is not None:
         kinds.append("enum")
+    if rule.pattern is not None:
+        kinds.append("pattern")
     if rule.minimum is not None or rule.maximum is not None:
         kinds.append("range")
     return kinds

@@ -11,6 +11,8 @@ from dagster_project.resources.dbt import ModelResult
 MODELS = [
     "int_window_days",
     "int_route_names",
+    "int_far_messages",
+    "int_far_deliveries",
     "int_window_expected",
     "int_window_deliveries",
     "int_matches",
@@ -47,7 +49,9 @@ def match(context: RunContext) -> Matched:
     models = context.dbt.run(MODELS)
     books = ["expected", "delivered", "missing", "pending", "duplicates", "unexpected"]
     sums = context.warehouse.frame(
-        "select " + ", ".join(f"coalesce(sum(c.{name}), 0) as {name}" for name in books) + f" from {WORK}.int_cells_daily"
+        "select "
+        + ", ".join(f"coalesce(sum(c.{name}), 0) as {name}" for name in books)
+        + f" from {WORK}.int_cells_daily"
         f" as c inner join {WORK}.int_open_days as o on c.destination = o.destination and c.day = o.day where o.in_scope"
     ).iloc[0]
-    return Matched(*(int(sums[name]) for name in books), models=models)
+    return Matched(**{name: int(sums[name]) for name in books}, models=models)

@@ -7,13 +7,14 @@ from datetime import timedelta
 
 import pandas as pd
 
-from dagster_project.flow.census import as_day, calendar
+from dagster_project.flow.census import as_day, calendar, rows_of
 from dagster_project.flow.context import RunContext
 from dagster_project.flow.inputs import WORK
 from dagster_project.resources.dbt import ModelResult
 
 MODELS = [
     "int_messages",
+    "int_linked_days",
     "int_open_days",
     "event_names_daily",
     "int_identifier_shapes_daily",
@@ -35,27 +36,38 @@ class Normalised:
 def normalise(context: RunContext) -> Normalised:
     """Read the days to read, and find every day that new or changed rows belong to."""
     warehouse = context.warehouse
-    rereading = warehouse.exists(f"{WORK}.int_messages") and not warehouse.frame(
-        f"select 1 as x from {WORK}.input_received_days as d where exists "
-        f"(select 1 from {WORK}.state_census as c where c.kind = 'source' and c.name = d.source and c.day = d.day)"
-        " limit 1"
-    ).empty
-    if rereading:
-        # Rows may leave a day that is read again: the days they belonged to are open as well.
-        context.dbt.run(["int_open_days"])
-        warehouse.execute(
-            f"insert into {WORK}.state_open_days select o.destination, o.day from {WORK}.int_open_days as o "
-            f"where not exists (select 1 from {WORK}.state_open_days as s "
-            "where s.destination = o.destination and s.day = o.day)"
-        )
     _open_quiet_and_immature_days(context)
     models = context.dbt.run(MODELS)
+    if _open_days_of_changed_names(context):
+        models += context.dbt.run(["int_open_days"])
     messages = warehouse.frame(
         f"select count(*) as n from {WORK}.int_messages as m inner join {WORK}.input_received_days as d "
         "on m.source = d.source and m.received_day = d.day"
     )
-    opened = warehouse.frame(f"select count(*) as n from {WORK}.int_open_days where in_scope and destination <> ''")
+    opened = warehouse.frame(
+        f"select count(*) as n from {WORK}.int_open_days where in_scope and destination <> ''"
+    )
     return Normalised(int(messages["n"].iloc[0]), int(opened["n"].iloc[0]), models)
+
+
+def _open_days_of_changed_names(context: RunContext) -> bool:
+    """Open the days on which a destination holds a name that means something else now; whether any were.
+
+    Where a contract takes all events, a name means something as soon as a source has sent it, and the days
+    on which it was delivered may lie before.
+    """
+    warehouse = context.warehouse
+    if not warehouse.exists(f"{WORK}.int_delivery_names_daily"):
+        return False
+    changed = warehouse.frame(
+        f"select distinct n.destination, n.day from {WORK}.int_delivery_names_daily as n "
+        f"left join {WORK}.int_route_names as r "
+        "on n.destination = r.destination and n.event_name = r.event_name "
+        f"left join {WORK}.state_open_days as s on n.destination = s.destination and n.day = s.day "
+        "where n.event is distinct from r.event and s.day is null"
+    )
+    warehouse.append(f"{WORK}.state_open_days", changed)
+    return not changed.empty
 
 
 def _open_quiet_and_immature_days(context: RunContext) -> None:
@@ -72,7 +84,7 @@ def _open_quiet_and_immature_days(context: RunContext) -> None:
             "select destination, day, min(case when mature then 1 else 0 end) as mature, sum(pending) as pending "
             f"from {WORK}.int_cells_daily group by 1, 2"
         )
-        for cell in cells.itertuples():
+        for cell in rows_of(cells):
             known.add((cell.destination, as_day(cell.day)))
             if not cell.mature or cell.pending:
                 rows.append((cell.destination, as_day(cell.day)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pandas as pd
@@ -51,7 +52,8 @@ def read_sources(context: RunContext) -> list[Health]:
     now = fingerprints(workspace)
     censuses: list[pd.DataFrame] = []
     ranges: list[dict[str, object]] = []
-    to_read: list[dict[str, object]] = []
+    changed_of: dict[str, list[date]] = {}
+    known_of: dict[str, list[date]] = {}
     results = []
     for source in workspace.sources:
         if source.name in problems:
@@ -77,8 +79,8 @@ def read_sources(context: RunContext) -> list[Health]:
             results.append(Health(source.name, "broken", problems[source.name]))
             continue
         changed = changed_days(census, own if same_contract else own.iloc[0:0], since)
-        days = with_following(changed, [as_day(day) for day in census["day"] if not pd.isna(day)])
-        to_read += [{"source": source.name, "day": day} for day in days]
+        changed_of[source.name] = changed
+        known_of[source.name] = [as_day(day) for day in census["day"] if not pd.isna(day)]
         censuses.append(census)
         ranges.append({"kind": "source", "name": source.name, "since": since})
         latest = warehouse.frame(
@@ -93,12 +95,24 @@ def read_sources(context: RunContext) -> list[Health]:
                 "ok",
                 None,
                 rows=int(census["rows_seen"].sum()) if len(census) else 0,
-                days_to_read=len(days),
                 latest=None if pd.isna(latest) else pd.Timestamp(latest).to_pydatetime(),
             )
         )
 
+    # An id is one message over all sources: a change in one may decide which copy is first in another.
+    everywhere = {day for days in changed_of.values() for day in days}
+    days_of = {
+        name: sorted({*changed_of[name], *known} & set(with_following(everywhere, known)))
+        for name, known in known_of.items()
+    }
+    results = [replace(each, days_to_read=len(days_of.get(each.name, []))) for each in results]
+    to_read = [{"source": name, "day": day} for name, days in days_of.items() for day in days]
+
     _write(context, {each.name for each in results if each.status == "broken"})
+    # Defined before the transaction: a definition within it would keep half of it on Snowflake.
+    warehouse.ensure(f"{WORK}.census_sources", CENSUS)
+    warehouse.ensure(f"{WORK}.census_sources_since", CENSUS_SINCE)
+    warehouse.ensure(f"{WORK}.source_health", HEALTH)
     with warehouse.transaction() as session:
         session.replace(
             f"{WORK}.input_received_days",

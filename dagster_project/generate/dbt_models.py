@@ -84,7 +84,10 @@ def _segment_sources(workspace: Workspace) -> dict[str, Any]:
                 "description": f"What Segment landed of {source.name}.",
                 "schema": source.schema_name,
                 "tables": [
-                    {"name": "tracks", "description": "Every track call of the source. One row per landed message."}
+                    {
+                        "name": "tracks",
+                        "description": "Every track call of the source. One row per landed message.",
+                    }
                 ],
             }
             for source in workspace.sources

@@ -27,7 +27,7 @@ class _Steps(logging.Handler):
             _listener[0](event.step_key, "done", event.step_success_data.duration_ms / 1000)
 
 
-@dg.logger(description="What `recon run` shows on its terminal: a line a finished stage.")
+@dg.logger(None, description="What `recon run` shows on its terminal: a line a finished stage.")
 def terminal(context: dg.InitLoggerContext) -> logging.Logger:
     logger = logging.getLogger("recon.steps")
     logger.setLevel(logging.DEBUG)

@@ -15,7 +15,8 @@ from dagster_project.resources.run_lock import PATIENCE_S, run_lock
 from dagster_project.session import context_of, parse_as_of
 from dagster_project.settings import Settings
 
-class Reconciliation(ConfigurableResource):
+
+class Reconciliation(ConfigurableResource["Reconciliation"]):
     """One run's contract, warehouse and dbt.
 
     `as_of` (ISO time, UTC unless it has an offset), `from_day` and `to_day` (ISO days) come from the run's

@@ -127,7 +127,9 @@ class Warehouse:
             _buffer_results(self._engine)
         else:
             # A login takes a second and locks nothing: kept, and looked at before it is used again.
-            self._engine = sa.create_engine(url, pool_size=2, pool_pre_ping=True, pool_recycle=3_000, **options)
+            self._engine = sa.create_engine(
+                url, pool_size=2, pool_pre_ping=True, pool_recycle=3_000, **options
+            )
         self._defined: set[str] = set()
 
     @contextmanager

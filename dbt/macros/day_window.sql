@@ -25,15 +25,7 @@
             {{ get_assert_columns_equivalent(sql) }}
         {% endif %}
         {% set columns = adapter.get_columns_in_relation(existing) | map(attribute='quoted') | join(', ') %}
-        {% call statement('delete') -%}
-            delete from {{ target_relation }} where {{ delete_where }}
-        {%- endcall %}
-        {% call statement('main') -%}
-            insert into {{ target_relation }} ({{ columns }})
-            select {{ columns }} from (
-                {{ sql }}
-            ) as window_rows
-        {%- endcall %}
+        {% do replace_rows(target_relation, delete_where, columns, sql) %}
     {% endif %}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}
@@ -42,6 +34,36 @@
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
+
+{# Delete the rows and insert the query's, both or neither. #}
+{% macro replace_rows(relation, delete_where, columns, sql) -%}
+    {{ return(adapter.dispatch('replace_rows')(relation, delete_where, columns, sql)) }}
+{%- endmacro %}
+
+{% macro default__replace_rows(relation, delete_where, columns, sql) -%}
+    {% call statement('delete') -%}
+        delete from {{ relation }} where {{ delete_where }}
+    {%- endcall %}
+    {% call statement('main') -%}
+        {{ inserted_rows(relation, columns, sql) }}
+    {%- endcall %}
+{%- endmacro %}
+
+{#- dbt's sessions there commit every statement unless a transaction is begun. -#}
+{% macro snowflake__replace_rows(relation, delete_where, columns, sql) -%}
+    {% call statement('main') -%}
+        {{ snowflake_dml_explicit_transaction(
+            "delete from " ~ relation ~ " where " ~ delete_where ~ ";" ~ inserted_rows(relation, columns, sql)
+        ) }}
+    {%- endcall %}
+{%- endmacro %}
+
+{% macro inserted_rows(relation, columns, sql) -%}
+    insert into {{ relation }} ({{ columns }})
+    select {{ columns }} from (
+        {{ sql }}
+    ) as window_rows
+{%- endmacro %}
 
 {#
   The condition that selects the rows of a window. It is not written in the models: in a config block `ref` and

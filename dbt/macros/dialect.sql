@@ -95,7 +95,13 @@
     {{ return(adapter.dispatch('matches')(expression, pattern)) }}
 {%- endmacro %}
 {% macro duckdb__matches(expression, pattern) -%} regexp_full_match({{ expression }}, {{ pattern }}) {%- endmacro %}
-{% macro snowflake__matches(expression, pattern) -%} regexp_like({{ expression }}, {{ pattern }}) {%- endmacro %}
+{#- Snowflake's expressions know no groups that do not capture; for a match any group will do. -#}
+{% macro snowflake__matches(expression, pattern) -%}
+    {%- set pieces = modules.re.findall(
+        '(?s)\\\\.|\\[\\^?\\]?(?:\\\\.|[^\\]\\\\])*\\]|\\(\\?:|.', pattern
+    ) -%}
+    regexp_like({{ expression }}, {% for piece in pieces %}{{ '(' if piece == '(?:' else piece }}{% endfor %})
+{%- endmacro %}
 
 {# Lower-case hex sha256 of a text. #}
 {% macro sha256_hex(expression) -%}
@@ -120,17 +126,50 @@
     {{ return(adapter.dispatch('try_timestamp')(expression)) }}
 {%- endmacro %}
 {% macro duckdb__try_timestamp(expression) -%} try_cast({{ expression }} as timestamp) {%- endmacro %}
-{% macro snowflake__try_timestamp(expression) -%} try_to_timestamp_ntz({{ expression }}) {%- endmacro %}
+{#-
+  Guarded: Snowflake alone takes bare digits for an epoch and days in other orders for dates. Slashes are DuckDB's.
+  It goes by way of +00:00, which every session reads alike.
+-#}
+{% macro snowflake__try_timestamp(expression) -%}
+    cast(try_cast(
+        case
+            when regexp_like(trim({{ expression }}), '[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}')
+                then replace(trim({{ expression }}), '/', '-') || 'T00:00:00+00:00'
+            when regexp_like(trim({{ expression }}), '[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[ T][0-9:.]+')
+                then replace(replace(trim({{ expression }}), '/', '-'), ' ', 'T') || '+00:00'
+        end as timestamp_tz
+    ) as timestamp_ntz)
+{%- endmacro %}
 
-{# A text with an offset (or Z) as naive UTC, null when it is none. #}
+{# A text with an offset (or Z) as naive UTC; without one it is taken as UTC; null when it is no timestamp. #}
 {% macro try_timestamp_utc(expression) -%}
     {{ return(adapter.dispatch('try_timestamp_utc')(expression)) }}
 {%- endmacro %}
 {% macro duckdb__try_timestamp_utc(expression) -%}
     timezone('UTC', try_cast({{ expression }} as timestamptz))
 {%- endmacro %}
+{#-
+  A session's zone decides what Snowflake makes of a text without an offset, so such a text never gets there;
+  and of the offsets it is sure to read only +01:00, so the others are written like this.
+-#}
 {% macro snowflake__try_timestamp_utc(expression) -%}
-    cast(convert_timezone('UTC', try_to_timestamp_tz({{ expression }})) as timestamp_ntz)
+    case
+        when regexp_like(
+            trim({{ expression }}),
+            '[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[ T][0-9:.]+ ?(Z|z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)'
+        )
+            then cast(convert_timezone('UTC', try_cast(
+                replace(replace(regexp_substr(trim({{ expression }}), '[0-9/-]+[ T][0-9:.]+'), '/', '-'), ' ', 'T')
+                || case
+                    when right(trim({{ expression }}), 1) in ('Z', 'z', 'C') then '+00:00'
+                    else rpad(
+                        replace(regexp_substr(trim({{ expression }}), '[+-][0-9]{2}(:?[0-9]{2})?$'), ':', ''), 5, '0'
+                    )
+                end
+                as timestamp_tz
+            )) as timestamp_ntz)
+        else {{ try_timestamp(expression) }}
+    end
 {%- endmacro %}
 
 {# A naive UTC timestamp of seconds since 1970, given as a number with fractions. #}
@@ -140,12 +179,19 @@
 {% macro duckdb__epoch_timestamp(seconds) -%} make_timestamp(cast({{ seconds }} * 1000000 as bigint)) {%- endmacro %}
 {% macro snowflake__epoch_timestamp(seconds) -%} to_timestamp_ntz(cast({{ seconds }} * 1000000 as bigint), 6) {%- endmacro %}
 
-{# Whole seconds since 1970 of a naive UTC timestamp. #}
-{% macro epoch_seconds(timestamp) -%}
-    {{ return(adapter.dispatch('epoch_seconds')(timestamp)) }}
+{# A naive timestamp as ISO text with microseconds, which is a literal of it; a session may print otherwise. #}
+{% macro timestamp_text(timestamp) -%}
+    {{ return(adapter.dispatch('timestamp_text')(timestamp)) }}
 {%- endmacro %}
-{% macro duckdb__epoch_seconds(timestamp) -%} (epoch_ms({{ timestamp }}) // 1000) {%- endmacro %}
-{% macro snowflake__epoch_seconds(timestamp) -%} date_part('epoch_second', {{ timestamp }}) {%- endmacro %}
+{% macro duckdb__timestamp_text(timestamp) -%} strftime({{ timestamp }}, '%Y-%m-%d %H:%M:%S.%f') {%- endmacro %}
+{% macro snowflake__timestamp_text(timestamp) -%} to_char({{ timestamp }}, 'YYYY-MM-DD HH24:MI:SS.FF6') {%- endmacro %}
+
+{# A date as ISO text. #}
+{% macro day_text(day) -%}
+    {{ return(adapter.dispatch('day_text')(day)) }}
+{%- endmacro %}
+{% macro duckdb__day_text(day) -%} strftime({{ day }}, '%Y-%m-%d') {%- endmacro %}
+{% macro snowflake__day_text(day) -%} to_char({{ day }}, 'YYYY-MM-DD') {%- endmacro %}
 
 {# A text as a decimal number, null when it is none. #}
 {% macro try_number(expression) -%}
@@ -167,3 +213,6 @@
 {%- endmacro %}
 {% macro duckdb__quoted_name(name) -%} "{{ name | replace('"', '""') }}" {%- endmacro %}
 {% macro snowflake__quoted_name(name) -%} "{{ name | replace('"', '""') }}" {%- endmacro %}
+
+{# dbt's own type for a naive timestamp says `timestamp`, which an account may map to one with a zone. #}
+{% macro snowflake__type_timestamp() -%} timestamp_ntz {%- endmacro %}

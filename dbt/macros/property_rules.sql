@@ -25,7 +25,8 @@
         {%- endfor -%}
         {%- set rules_of = {} -%}
         {%- for row in run_query(
-            "select source, event_slug, rule_index, rule, column_name, types, enum_values, minimum, maximum from "
+            "select source, event_slug, rule_index, rule, column_name, types, enum_values, minimum, maximum,"
+            ~ " pattern, exclusive_minimum, exclusive_maximum from "
             ~ source('inputs', 'input_property_rules') ~ " order by source, event_slug, rule_index"
         ).rows -%}
             {%- do rules_of.setdefault((row[0], row[1]), []).append(row) -%}
@@ -62,19 +63,15 @@
 {%- endmacro %}
 
 {% macro duckdb__broken_rules_of_table(table, days, conditions) -%}
-        message_id, event_text, slot, received_day, rule_index
-    from (
-        select
-            message_id, event_text, slot, received_day,
-            unnest(list_filter([{{ rule_cases(conditions) }}], lambda rule: rule is not null)) as rule_index
-        from ({{ rule_rows(table, days) }}) as rows_of_days
-    ) as broken
+        message_id, event_text, slot, received_day,
+        unnest(list_filter(rules, lambda rule: rule is not null)) as rule_index
+    from ({{ rule_rows(table, days, '[' ~ rule_cases(conditions) ~ ']') }}) as rows_of_days
 {%- endmacro %}
 
 {% macro snowflake__broken_rules_of_table(table, days, conditions) -%}
         message_id, event_text, slot, received_day, cast(broken.value as bigint) as rule_index
-    from ({{ rule_rows(table, days) }}) as rows_of_days,
-        lateral flatten(input => array_construct_compact({{ rule_cases(conditions) }})) as broken
+    from ({{ rule_rows(table, days, 'array_construct_compact(' ~ rule_cases(conditions) ~ ')') }}) as rows_of_days,
+        lateral flatten(input => rows_of_days.rules) as broken
 {%- endmacro %}
 
 {% macro rule_cases(conditions) -%}
@@ -83,22 +80,28 @@
     {%- endfor -%}
 {%- endmacro %}
 
-{% macro rule_rows(table, days) -%}
+{#- Only our own columns come out: a property may be called as one of them. -#}
+{% macro rule_rows(table, days, rules) -%}
     {%- set columns = table['columns'] -%}
-    {%- set time_column = columns['timestamp'] if 'timestamp' in columns else columns['received_at'] -%}
+    {%- set received = columns['received_at'] -%}
+    {%- set received_at = utc_of(quoted_name(received.name), received.type) -%}
+    {%- set time_column = columns.get('timestamp', received) -%}
+    {%- set happened_at = utc_of(quoted_name(time_column.name), time_column.type) -%}
     select
-        *,
         cast({{ quoted_name(columns['id'].name) }} as varchar) as message_id,
-        cast({{ quoted_name(columns['received_at'].name) }} as date) as received_day,
-        {{ quarter_hour('cast(' ~ quoted_name(time_column.name) ~ ' as ' ~ dbt.type_timestamp() ~ ')') }} as slot
+        cast({{ quoted_name(columns['event_text'].name) }} as varchar) as event_text,
+        cast({{ received_at }} as date) as received_day,
+        {{ quarter_hour('coalesce(' ~ happened_at ~ ', ' ~ received_at ~ ')') }} as slot,
+        {{ rules }} as rules
     from {{ quoted_name(table['schema']) }}.{{ quoted_name(table['name']) }}
-    where {{ on_days('cast(' ~ quoted_name(columns['received_at'].name) ~ ' as ' ~ dbt.type_timestamp() ~ ')', days) }}
+    where {{ on_days(received_at, days) }}
 {%- endmacro %}
 
 {#
   When a row breaks a rule, by what the column's type still shows: Segment types a column by its first value
   and casts or drops later ones. Empty when it cannot be broken there.
-  rule: source, event_slug, rule_index, rule, column_name, types (JSON), enum_values (JSON), minimum, maximum.
+  rule: source, event_slug, rule_index, rule, column_name, types (JSON), enum_values (JSON), minimum, maximum,
+  pattern, exclusive_minimum, exclusive_maximum.
 #}
 {% macro broken_rule_condition(rule, columns) -%}
     {%- set column = columns.get(rule[4]) -%}
@@ -116,15 +119,28 @@
         {%- if kind == 'required' -%} {{ value }} is null
         {%- elif kind == 'unplanned_property' -%} {{ value }} is not null
         {%- elif kind == 'enum' -%}
-            {%- if is_flag -%} {{ value }} is not null and lower(cast({{ value }} as varchar)) not in (
-            {%- else -%} {{ value }} is not null and cast({{ value }} as varchar) not in (
+            {{ value }} is not null and not coalesce(
+            {%- if is_text or is_time %} cast({{ value }} as varchar) in (
+            {%- elif is_flag %} lower(cast({{ value }} as varchar)) in (
+            {%- else %} {{ value }} in ({#- 1 and 1.0 are one number, whatever the column made of them. -#}
             {%- endif -%}
-            {%- for option in fromjson(rule[6]) %}{{ text_literal(option) }}{{ ', ' if not loop.last }}{% endfor -%} )
+            {%- for option in fromjson(rule[6]) -%}
+                {%- if is_text or is_time or is_flag -%} {{ text_literal(option) }}
+                {%- else -%} {{ try_number(text_literal(option)) }}
+                {%- endif -%}{{ ', ' if not loop.last }}
+            {%- endfor -%}
+            ), false)
+        {%- elif kind == 'pattern' -%}
+            {%- if is_text -%} {{ value }} is not null and not {{ pattern_found(value, text_literal(rule[9])) }} {%- endif -%}
         {%- elif kind == 'range' and not is_flag and not is_time -%}
-            {%- if rule[7] is not none and rule[8] is not none -%} ({{ number }} < {{ rule[7] }} or {{ number }} > {{ rule[8] }})
-            {%- elif rule[7] is not none -%} {{ number }} < {{ rule[7] }}
-            {%- elif rule[8] is not none -%} {{ number }} > {{ rule[8] }}
+            {%- set bounds = [] -%}
+            {%- if rule[7] is not none -%}
+                {%- do bounds.append(number ~ (' <= ' if rule[10] else ' < ') ~ rule[7]) -%}
             {%- endif -%}
+            {%- if rule[8] is not none -%}
+                {%- do bounds.append(number ~ (' >= ' if rule[11] else ' > ') ~ rule[8]) -%}
+            {%- endif -%}
+            ({{ bounds | join(' or ') }})
         {%- elif kind == 'type' -%}
             {%- set types = fromjson(rule[5]) -%}
             {%- if is_text -%}
@@ -150,3 +166,10 @@
         {%- endif -%}
     {%- endif -%}
 {%- endmacro %}
+
+{# Whether a pattern is found anywhere in a text, as JSON Schema reads it; null for null. #}
+{% macro pattern_found(expression, pattern) -%}
+    {{ return(adapter.dispatch('pattern_found')(expression, pattern)) }}
+{%- endmacro %}
+{% macro duckdb__pattern_found(expression, pattern) -%} regexp_matches({{ expression }}, {{ pattern }}) {%- endmacro %}
+{% macro snowflake__pattern_found(expression, pattern) -%} (regexp_instr({{ expression }}, {{ pattern }}) > 0) {%- endmacro %}

@@ -59,13 +59,17 @@
 {% macro staged_utc(found, name) -%}
     {%- if name not in found -%} cast(null as {{ dbt.type_timestamp() }})
     {%- else -%}
-        {%- set column = found[name] -%}
-        {%- set kind = column.data_type | lower -%}
-        {%- if 'char' in kind or 'text' in kind or 'string' in kind -%} {{ try_timestamp_utc(column.quoted) }}
-        {%- elif 'zone' in kind or '_tz' in kind or '_ltz' in kind or 'timestamptz' in kind -%}
-            {{ aware_to_utc(column.quoted) }}
-        {%- else -%} cast({{ column.quoted }} as {{ dbt.type_timestamp() }})
-        {%- endif -%}
+        {{- utc_of(found[name].quoted, found[name].data_type) -}}
+    {%- endif -%}
+{%- endmacro %}
+
+{# A landed timestamp of this engine type as naive UTC. #}
+{% macro utc_of(expression, data_type) -%}
+    {%- set kind = data_type | lower -%}
+    {%- if 'char' in kind or 'text' in kind or 'string' in kind -%} {{ try_timestamp_utc(expression) }}
+    {%- elif 'zone' in kind or '_tz' in kind or '_ltz' in kind or 'timestamptz' in kind -%}
+        {{ aware_to_utc(expression) }}
+    {%- else -%} cast({{ expression }} as {{ dbt.type_timestamp() }})
     {%- endif -%}
 {%- endmacro %}
 
@@ -155,9 +159,10 @@
     {%- if name not in found -%} cast(null as date)
     {%- else -%}
         {%- set kind = found[name].data_type | lower -%}
-        {%- if 'char' in kind or 'text' in kind or 'string' in kind -%}
-            {#- GA4 writes 20261122. -#}
-            {%- set text = found[name].quoted -%}
+        {%- set is_text = 'char' in kind or 'text' in kind or 'string' in kind -%}
+        {%- if is_text or 'int' in kind or 'number' in kind -%}
+            {#- GA4 writes 20261122, and a loader may keep it as a number. -#}
+            {%- set text = found[name].quoted if is_text else 'cast(' ~ found[name].quoted ~ ' as varchar)' -%}
             cast(case
                 when {{ matches(text, "'[0-9]{8}'") }} then
                     {{ try_timestamp("substr(" ~ text ~ ", 1, 4) || '-' || substr(" ~ text ~ ", 5, 2) || '-' || substr(" ~ text ~ ", 7, 2)") }}
@@ -192,7 +197,7 @@
 {# The as-of time in the clock of one source (UTC) or destination (its zone), as an ISO text. #}
 {% macro as_of_text(kind, name) %}
     {%- set sql -%}
-        select cast(local_as_of as varchar) from {{ source('inputs', 'input_' ~ kind ~ 's') }}
+        select {{ timestamp_text('local_as_of') }} from {{ source('inputs', 'input_' ~ kind ~ 's') }}
         where {{ kind }} = {{ text_literal(name) }}
     {%- endset -%}
     {{ return(run_query(sql).columns[0].values()[0]) }}
@@ -203,7 +208,7 @@
     {%- if not execute -%}{{ return([]) }}{%- endif -%}
     {%- set table = 'input_received_days' if kind == 'source' else 'input_export_days' -%}
     {%- set sql -%}
-        select cast(day as varchar) from {{ source('inputs', table) }}
+        select {{ day_text('day') }} from {{ source('inputs', table) }}
         where {{ kind }} = {{ text_literal(name) }} order by 1
     {%- endset -%}
     {{ return(run_query(sql).columns[0].values() | list) }}

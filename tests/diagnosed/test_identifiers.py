@@ -18,6 +18,18 @@ def test_an_identifier_in_the_wrong_form_is_told_with_its_shape() -> None:
     assert found.evidence["demanded_format"] == {"email": "uuid"}
 
 
+def test_the_day_is_the_sources_own_though_a_destination_lives_in_another_zone() -> None:
+    world = shop().refuses("email", "web_app", "Signup Completed", 0.06, "29 Oct", "29 Oct")
+    world.refuses("email", "web_app", "Signup Completed", 0.4, "30 Oct")
+    world.shapes("web_app", "Signup Completed", "user_id", "email", 0.42, "30 Oct")
+    world.shapes("web_app", "Signup Completed", "user_id", "null", 0.2, "1 Oct")
+    found = world.only("identifier_format")
+    assert found.started_on == day("30 Oct")
+    assert found.messages_affected == sum(
+        row["messages"] for row in world.extra["identifier_shapes"] if row["shape"] == "email"
+    )
+
+
 def test_stray_values_are_not_told() -> None:
     assert shop().refuses("email", "web_app", "Signup Completed", 0.03, "30 Oct").findings() == []
     assert shop().refuses("email", "ios_app", "Trial Started", 0.1, "8 Nov").findings() == []

@@ -354,6 +354,20 @@ def test_a_bad_end_undoes_a_file_that_was_written_while_it_was_read(
     assert (desk.land().files_changed, len(desk.rows()), desk.names()[-1]) == (1, 4001, "Z")
 
 
+@pytest.mark.parametrize(("bad", "fact"), [(b"caf\xe9", "byte 0xe9"), (b"a\0b", "a NUL byte")])
+def test_the_place_of_a_bad_byte_is_counted_from_the_start_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: bytes, fact: str
+) -> None:
+    monkeypatch.setattr("dagster_project.resources.export_text.BLOCK", 50)
+    desk = Desk(tmp_path)
+    content = LONG.encode() + bad
+    offset = len(content) - (1 if fact == "byte 0xe9" else 2)
+    desk.write("a.csv", b"\xef\xbb\xbf" + content)
+    told = desk.land().problems[0].fact
+    assert fact in told
+    assert f"at offset {offset + 3:,} (line 4,002)" in told
+
+
 def test_other_destinations_go_on(tmp_path: Path) -> None:
     desk = Desk(
         tmp_path,

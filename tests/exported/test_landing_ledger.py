@@ -141,6 +141,15 @@ def test_a_link_beside_its_file_is_the_same_file(desk: Desk) -> None:
     assert desk.names() == ["A"]
 
 
+def test_a_file_is_known_by_its_own_name_not_by_a_link_to_it(desk: Desk) -> None:
+    path = desk.write("z_2026-11-20.csv", some_events("A"))
+    desk.path("latest.csv").symlink_to(path)
+    desk.land()
+    desk.path("latest.csv").unlink()
+    assert desk.land().status == "ok"
+    assert desk.rows(["event_name", "_file"]) == [("A", "z_2026-11-20.csv")]
+
+
 def test_links_out_of_the_folder_are_followed(desk: Desk, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()

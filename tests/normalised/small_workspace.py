@@ -72,8 +72,16 @@ class Project:
         frame = pd.DataFrame(list(rows), columns=list(TABLES[table])).astype(object)
         self.warehouse.replace(f"{WORK}.{table}", frame.where(frame.notna(), None), TABLES[table])
 
+    def with_own_rows(self, folder: Path) -> Project:
+        """The same project, parsed already, over a copy of the warehouse whose rows may be spoilt."""
+        folder.mkdir(parents=True)
+        shutil.copy(self.folder / "warehouse.duckdb", folder)
+        copy = _project(folder, self.workspace)
+        dbt = DbtProject(DBT, self.dbt.rendered, copy.dbt.environment, self.dbt.manifest())
+        return Project(folder, self.workspace, copy.warehouse, dbt)
+
     def copy(self, folder: Path) -> Project:
-        """The same project and rows in another folder, parsed files included, free to be spoilt."""
+        """The same project and rows in another folder, parsed files included: models may be spoilt too."""
         shutil.copytree(self.folder, folder)
         return _project(folder, self.workspace)
 
@@ -122,9 +130,7 @@ def track(message: str, event: str, at: str, *, user: str = "u", received: str |
     """One row of a tracks table, in SQL; times are UTC."""
     came = received or at
     slug = event.lower().replace(" ", "_")
-    return (
-        f"'{message}', '{slug}', '{event}', '{user}', 'a', '{came}+00', '{at}+00', '{at}+00', '{at}+00'"
-    )
+    return f"'{message}', '{slug}', '{event}', '{user}', 'a', '{came}+00', '{at}+00', '{at}+00', '{at}+00'"
 
 
 @cache
@@ -170,7 +176,10 @@ def reconciled(folder: Path) -> Project:
         project.land(
             f"{source}.tracks",
             TRACKS,
-            [track(f"{source}-s{hour}", "Signed Up", f"2026-11-01 {hour:02}:00:00", user=f"u{hour}") for hour in hours]
+            [
+                track(f"{source}-s{hour}", "Signed Up", f"2026-11-01 {hour:02}:00:00", user=f"u{hour}")
+                for hour in hours
+            ]
             + [track(f"{source}-o{hour}", "Order Completed", f"2026-11-02 {hour:02}:00:00") for hour in hours]
             + [track(f"{source}-x", "Order Complete", "2026-11-02 10:00:00")],
         )
@@ -203,7 +212,13 @@ def reconciled(folder: Path) -> Project:
         "incident_links",
         [
             {"incident_id": "inc-1", "link_rank": 1, "destination": "ads", "day": DAY},
-            {"incident_id": "inc-2", "link_rank": 2, "destination": "ads", "day": DAY, "difference": "missing"},
+            {
+                "incident_id": "inc-2",
+                "link_rank": 2,
+                "destination": "ads",
+                "day": DAY,
+                "difference": "missing",
+            },
         ],
     )
     project.put(

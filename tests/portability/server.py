@@ -73,4 +73,6 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path, seconds: float
             return
         except requests.ConnectionError:
             time.sleep(0.1)
-    raise RuntimeError(f"fakesnow does not answer on port {port}: {log.read_text('utf-8', 'replace')[-2000:]}")
+    raise RuntimeError(
+        f"fakesnow does not answer on port {port}: {log.read_text('utf-8', 'replace')[-2000:]}"
+    )

@@ -7,7 +7,7 @@ import random
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -20,7 +20,7 @@ AS_OF = datetime(2026, 11, 6, 12)
 FIRST_DAY = date(2026, 10, 30)
 
 # The emoji and the quotes are a name that somebody once typed into an event.
-HOSTILE = "Cart's \"Viewed\"; drop table x -- 🛒 :now %s \\"
+HOSTILE = 'Cart\'s "Viewed"; drop table x -- 🛒 :now %s \\'
 
 FILES = {
     "workspace.yml": """\
@@ -132,9 +132,7 @@ TYPES = {
 }
 
 
-def landed(
-    until: datetime = AS_OF, *, lost: bool = True, messages: int = 200
-) -> dict[str, Table]:
+def landed(until: datetime = AS_OF, *, lost: bool = True, messages: int = 200) -> dict[str, Table]:
     """The shop's tables as they stand at a time: rows that were received, or exported, later are not there."""
     dice = random.Random(20261106)
     web = _tracks("time")
@@ -190,13 +188,13 @@ def landed(
         if name in ("Order Completed", "Signup Completed"):
             there = "Purchase" if name == "Order Completed" else name
             told = message if number % 7 else message.upper()  # a mutilated id
-            local = at.replace(tzinfo=timezone.utc).astimezone(ZoneInfo("America/New_York"))
+            local = at.replace(tzinfo=UTC).astimezone(ZoneInfo("America/New_York"))
             for _ in range(2 if number % 31 == 0 else 1):
                 mail.rows.append(
                     {"name": there, "sent": local.isoformat(), "person": user, "insert_id": told}
                 )
         if schema == "web":
-            local = received.replace(tzinfo=timezone.utc).astimezone(ZoneInfo("Europe/Berlin"))
+            local = received.replace(tzinfo=UTC).astimezone(ZoneInfo("Europe/Berlin"))
             analytics.rows.append(
                 {
                     "event_type": name,
@@ -209,7 +207,7 @@ def landed(
                 }
             )
         if name in ("Order Completed", "Signup Completed", "App Opened"):
-            day = at.replace(tzinfo=timezone.utc).astimezone(ZoneInfo("Asia/Kolkata")).date()
+            day = at.replace(tzinfo=UTC).astimezone(ZoneInfo("Asia/Kolkata")).date()
             there = name if name == "App Opened" else "purchase"
             counts[there, day] = counts.get((there, day), 0) + 1
     mail.rows += [
@@ -248,7 +246,9 @@ def _insert(session: object, name: str, table: Table, kinds: Mapping[str, str]) 
         chunk = table.rows[start : start + 50]
         texts: dict[str, str] = {}
         lines = [
-            "(" + ", ".join(_value(row[column], texts, table.columns[column], kinds) for column in columns) + ")"
+            "("
+            + ", ".join(_value(row[column], texts, table.columns[column], kinds) for column in columns)
+            + ")"
             for row in chunk
         ]
         session.execute(f"insert into {name} ({', '.join(columns)}) values {', '.join(lines)}", **texts)  # type: ignore[attr-defined]
@@ -263,7 +263,11 @@ def _value(value: object, texts: dict[str, str], kind: str, kinds: Mapping[str, 
         return repr(value)
     if isinstance(value, datetime):
         # A zone that is not UTC, so that a reader who forgets it is found out.
-        text = (value - timedelta(hours=5)).isoformat(sep=" ") + "-05:00" if kind == "time_with_zone" else str(value)
+        text = (
+            (value - timedelta(hours=5)).isoformat(sep=" ") + "-05:00"
+            if kind == "time_with_zone"
+            else str(value)
+        )
         return f"cast('{text}' as {kinds[kind]})"
     key = f"t{len(texts)}"
     texts[key] = str(value)

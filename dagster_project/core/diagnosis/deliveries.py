@@ -24,6 +24,7 @@ from dagster_project.core.diagnosis.tolerance import exceeds, limits
 
 LEAST_EXPECTED = 20  # messages that must be expected, over all silent days, before silence means a stop
 TAIL_EXPECTED = 10  # messages expected after the last delivered hour of a day that was cut short
+CUT_HOUR_SHARE = 0.25  # of the last delivered hour must be missing for the cut to lie inside it
 HEAD_SHARE = 0.70  # before the cut, this part of the destination's usual share must have arrived
 WIDE_SHARE = 0.60  # stopped together: this part of a destination's events makes it the destination's fault
 TOGETHER_DAYS = 1  # events that stop within a day of each other stopped together
@@ -51,7 +52,8 @@ def export_incomplete(evidence: Evidence, claims: Claims) -> list[Finding]:
             # the last one deliveries have stopped, which delivery_stopped tells.
             parts.append(_whole_days(destination, cells, hole, never=not len(earlier)))
         if len(cut):
-            parts.append(_cut(destination, cells, cut, tails))
+            kept = {day.isoformat() for day in cut.astype(object)}
+            parts.append(_cut(destination, cells, cut, {day: t for day, t in tails.items() if day in kept}))
         if parts:
             findings.append(merged(parts))
     return findings
@@ -139,9 +141,15 @@ def _cut_days(evidence: Evidence, destination: str, cells: pd.DataFrame) -> tupl
         last = int(np.flatnonzero(got[at])[-1])
         tail, head = int(want[at, last + 1 :].sum()), int(want[at, : last + 1].sum())
         if tail >= TAIL_EXPECTED and head > 0 and got[at, : last + 1].sum() >= HEAD_SHARE * usual * head:
-            # The messages of the hour of the cut itself are partly lost; that hour counts as delivered.
+            # The hour of the cut is cut itself, unless the cut came at its end.
+            short = int(want[at, last] - got[at, last])
+            in_hour = short if short > CUT_HOUR_SHARE * want[at, last] else 0
             found.append(days[at])
-            tails[as_date(days[at]).isoformat()] = {"last_hour": last, "expected_after": tail}
+            tails[as_date(days[at]).isoformat()] = {
+                "last_hour": last,
+                "expected_after": tail,
+                "missing": tail + in_hour,
+            }
     return np.array(found, dtype="datetime64[D]"), tails
 
 
@@ -152,7 +160,16 @@ def _by_hour(hours: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def _cut(destination: str, cells: pd.DataFrame, days: Days, tails: dict[str, Any]) -> Finding:
     finding = _finding(destination, cells, days, "missing")
-    return replace(finding, evidence={"days_cut_short": tails, "reason": "cut_short"})
+    # What was lost before the cut is the usual loss, and not of this day's.
+    after = sum(tail["missing"] for tail in tails.values())
+    return replace(
+        finding,
+        messages_affected=min(after, finding.messages_affected),
+        share_explained=round(min(1.0, after / finding.messages_affected), 4)
+        if finding.messages_affected
+        else None,
+        evidence={"days_cut_short": tails, "reason": "cut_short"},
+    )
 
 
 def _finding(destination: str, cells: pd.DataFrame, days: Days, column: str) -> Finding:
@@ -308,7 +325,8 @@ def _stopped(destination: str, event: str | None, stops: list[_Stop], own: pd.Da
     days = _edges(of_event, silent)
     going_on = any(stop.going_on for stop in stops)
     hit = of_event[np.isin(days_of(of_event), days) & of_event["free"].to_numpy()]
-    missing = int(hit["missing"].sum())
+    # What still waits for its own time has not arrived either.
+    missing = int((hit["missing"] + hit["pending"]).sum())
     details: dict[str, Any] = {
         "expected": int(hit["expected"].sum()),
         "delivered": int(hit["delivered"].sum()),

@@ -17,6 +17,8 @@ LEAST_MESSAGES, LEAST_SHARE = 20, 0.05  # of an event's messages, on one day or 
 POOL_DAYS = 7
 LOST_SHARE = 0.05  # what a destination must lose of an event before its gate is held
 ALL_EVENTS = 0.80  # so many of a source's checked events make it the source's fault
+SHAPES_AGREE = 0.8  # the source's own shapes show at least this part of what was refused
+NO_VALUE = ("empty", "null")  # no identifier is another matter than a wrong one
 # What a value of each shape looks like, to tell which identifier it was that did not fit.
 EXAMPLES = {
     "uuid": "123e4567-e89b-42d3-a456-426614174000",
@@ -99,7 +101,7 @@ def _identifier(evidence: Evidence, source: str, event: str, destination: str, h
         each.name: sum(
             count
             for (name, shape), count in shapes.items()
-            if name == each.name and shape != "empty" and not _fits(each.pattern, shape)
+            if name == each.name and shape not in NO_VALUE and not _fits(each.pattern, shape)
         )
         for each in demanded
     }
@@ -156,13 +158,13 @@ def _finding(
     events = sorted(set(rows["event"]))
     by_destination = rows.groupby("destination", sort=True)["messages"].sum()
     destinations = tuple(str(name) for name in by_destination.index)
-    days = np.unique(days_of(rows))
     lost = {name: _lost_share(evidence, name, rows[rows["destination"] == name]) for name in destinations}
     shapes = {
         shape: count
         for (name, shape), count in _shapes(evidence, source, events, rows).items()
         if name == identifier
     }
+    started, affected = _at_source(evidence, source, events, identifier, rows)
     demanded = {
         name: each.format
         for name in destinations
@@ -176,10 +178,9 @@ def _finding(
         event=event,
         identifier=identifier,
         destinations=destinations,
-        started_on=as_date(days[0]),
+        started_on=started,
         ended_on=_ended(evidence, source, events, rows),
-        # Every destination refuses the same messages: they count once.
-        messages_affected=int(by_destination.max()),
+        messages_affected=affected,
         windows=tuple(
             window
             for name in destinations
@@ -193,6 +194,55 @@ def _finding(
             "events": events[:40],
         },
     )
+
+
+def _at_source(
+    evidence: Evidence, source: str, events: list[str], identifier: str, rows: pd.DataFrame
+) -> tuple[date, int]:
+    """Since when and how often the source sends the odd form, in the days of the workspace.
+
+    Destinations refuse the same messages, each in days of its own, so the source is asked first. Where its
+    shapes do not show the fault, the destination that refused most answers.
+    """
+    refused = int(rows.groupby("destination")["messages"].sum().max())
+    days = days_of(rows)
+    patterns = [
+        each.pattern
+        for name in sorted(set(rows["destination"]))
+        for each in evidence.destinations[name].identifiers
+        if each.name == identifier and each.pattern is not None
+    ]
+    # "other" is odd only where the demanded form is one that has a shape of its own.
+    known = bool(patterns) and any(_fits(patterns[0], shape) for shape in EXAMPLES)
+    table = evidence.identifier_shapes
+    odd = table[
+        (table["source"] == source)
+        & table["event"].isin(events)
+        & (table["identifier"] == identifier)
+        & ~table["shape"].isin(NO_VALUE)
+        & (days_of(table) >= days.min() - np.timedelta64(1, "D"))
+        & (days_of(table) <= min(days.max() + np.timedelta64(1, "D"), _last(evidence, source)))
+    ]
+    wrong = [
+        known and not any(_fits(pattern, str(shape)) for pattern in patterns)
+        for shape in odd["shape"].tolist()
+    ]
+    odd = odd[np.array(wrong, dtype=bool)]
+    by_day = odd.groupby("day", sort=True)["messages"].sum()
+    at = by_day.index.to_numpy(dtype="datetime64[D]")
+    count = by_day.to_numpy()
+    history = evidence.sources.get(source)
+    if history is None or count.sum() < SHAPES_AGREE * refused:
+        return as_date(days.min()), refused
+    sent = np.sum([history.messages_on(event, at) for event in events], axis=0)
+    hit = count >= np.maximum(1, LEAST_SHARE * sent)
+    if not hit.any():
+        return as_date(days.min()), refused
+    return as_date(at[hit][0]), int(count[at >= at[hit][0]].sum())
+
+
+def _last(evidence: Evidence, source: str) -> np.datetime64:
+    return np.datetime64(evidence.last_complete_day(source), "D")
 
 
 def _lost_share(evidence: Evidence, destination: str, rows: pd.DataFrame) -> float:

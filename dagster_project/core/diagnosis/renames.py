@@ -400,12 +400,14 @@ def _unsent(
         & (table["messages"] > 0)
     ]
     rows = rows[(days_of(rows) >= days[0]) & (days_of(rows) <= days[-1])]
+    total = int(counts.sum())
     messages: dict[str, int] = {}
     windows: list[tuple[str, date]] = []
     for destination in waiting:
         own = rows[rows["destination"] == destination]
-        # The destination's own days where they are known; else the workspace's.
-        messages[destination] = int(own["messages"].sum()) if len(own) else int(counts.sum())
+        # The destination's own days where they are known; else the workspace's. Its last day may end later
+        # than the workspace's, so it may count a few more than there are yet.
+        messages[destination] = min(int(own["messages"].sum()), total) if len(own) else total
         windows += windows_of([destination], days_of(own) if len(own) else days[counts > 0])
     return messages, tuple(windows)
 

@@ -12,9 +12,13 @@ select
     deliveries.message_id,
     deliveries.delivery_key,
     route_names.event
-from {{ ref('int_deliveries') }} as deliveries
+from (
+    select * from {{ ref('int_deliveries') }}
+    where day in (select day from {{ ref('int_window_days') }})
+    union all
+    select * from {{ ref('int_far_deliveries') }}
+) as deliveries
 inner join {{ source('inputs', 'input_destinations') }} as destinations
     on deliveries.destination = destinations.destination
 left join {{ ref('int_route_names') }} as route_names
     on deliveries.destination = route_names.destination and deliveries.event_name = route_names.event_name
-where deliveries.day in (select day from {{ ref('int_window_days') }})

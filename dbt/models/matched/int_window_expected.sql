@@ -11,6 +11,14 @@ window_messages as (
     where
         event_day in (select day from {{ ref('int_window_days') }})
         or received_day in (select day from {{ ref('int_window_days') }})
+        or message_key in (select message_key from {{ ref('int_far_messages') }})
+        {%- for clock in ['sent_at', 'original_timestamp'] %}
+        -- A phone's own clock may be days off: only who counts by it needs its days.
+        or (
+            cast({{ clock }} as date) in (select day from {{ ref('int_window_days') }})
+            and exists (select 1 from {{ source('inputs', 'input_destinations') }} as d where d.clock = '{{ clock }}')
+        )
+        {%- endfor %}
 ),
 
 identifier_bits as (

@@ -41,6 +41,9 @@ days as (
     where slots.clock = 'timestamp'
     union
     select destination, day
+    from {{ ref('int_linked_days') }}
+    union
+    select destination, day
     from {{ source('inputs', 'state_open_days') }}
 )
 
