@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from dagster_project.resources.warehouse import Warehouse, open_warehouse
 
 DBT: Final = Path(__file__).parents[1] / "dbt"
 WORK: Final = "reconciliation_work"
-# Judging reads evidence and changes none of it, but importing Great Expectations takes seconds: only on demand.
+# Judging changes no evidence, and importing Great Expectations takes seconds: only when it is asked for.
 STAGES: Final = {
     "sources": sources.read_sources,
     "exported": exported.read_exports,
@@ -61,7 +61,7 @@ class Killed(Exception):
 
 
 def write_expectations(folder: Path, contract: Mapping[str, Any]) -> Path:
-    """`expectations/` files of a contract: keys of workspace.yml, and `destinations` as a list of their files.
+    """`expectations/` files of a contract: the keys of workspace.yml, and `destinations`, a list of theirs.
 
     JSON is YAML, and its quoting leaves no doubt about hostile names.
     """
@@ -200,6 +200,20 @@ class ReconProject:
             tuple(map(plain, row)) for row in frame.astype(object).itertuples(index=False, name=None)
         )
 
+    def tables(self) -> dict[str, Counter[tuple[Any, ...]]]:
+        """Every table that a run leaves behind, but for which run it was."""
+        columns = self.warehouse.frame(
+            "select table_schema || '.' || table_name as name, column_name as held "
+            "from information_schema.columns where table_schema like 'reconciliation%' "
+            "order by 1, ordinal_position"
+        )
+        found = {}
+        for name, held in columns.groupby("name")["held"]:
+            kept = [each for each in held if each != "run_id"]
+            if not name.startswith(f"{WORK}.stg_"):
+                found[str(name)] = self.rows(str(name), kept)
+        return found
+
     def expected(self, as_of: datetime) -> Books:
         """What the reference matcher makes of the rows that are landed now."""
         return reconcile(
@@ -211,7 +225,7 @@ class ReconProject:
         )
 
     def books(self) -> Books:
-        """What the SQL models made of them, in the shape of the reference's books (without single outcomes)."""
+        """What the SQL models made of them, in the reference's shape (without its single outcomes)."""
         books = Books()
         columns = [*("expected", "delivered", "missing", "pending", "duplicates", "unexpected")]
         columns += ["matched_by", "mature", "exported"]
@@ -241,14 +255,10 @@ class ReconProject:
 
 
 def plain(value: Any) -> Any:
-    """A cell of a frame as Python writes it."""
+    """A cell of a frame as Python writes it; a timestamp at midnight is taken for the day that it was."""
     if value is None or value is pd.NaT or (isinstance(value, float) and value != value):
         return None
     if isinstance(value, datetime):
         moment = value.to_pydatetime() if isinstance(value, pd.Timestamp) else value
-        return (
-            moment.date()
-            if (moment.hour, moment.minute, moment.second, moment.microsecond) == (0,) * 4
-            else moment
-        )
+        return moment.date() if moment.time() == time() else moment
     return value.item() if hasattr(value, "item") else value

@@ -39,7 +39,7 @@ def run_demo(*, seed: int, next_day: bool) -> int:
         )
         return exit_codes.WRONG_USE
     started = time.monotonic()
-    through = NEXT_DAY if next_day else AS_OF
+    through = (NEXT_DAY if next_day else AS_OF).replace(tzinfo=None)
     click.echo(f"landing the demo workspace through {through.isoformat(sep=' ')} UTC (seed {seed})", err=True)
     if not next_day:
         settings.duckdb_path.unlink(missing_ok=True)

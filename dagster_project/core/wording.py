@@ -575,8 +575,12 @@ def day_words(day: date, today: date) -> str:
 
 def _since(finding: Finding, today: date) -> str:
     start = day_words(finding.started_on, today)
-    if finding.ended_on is None:
+    # A batch or a cut is the matter of its day, also while no later day has shown that it is over.
+    once = finding.kind in ("export_incomplete", "duplicate_delivery") and len(finding.days) == 1
+    if finding.ended_on is None and not once:
         return f"since {start}"
+    if finding.ended_on is None:
+        return f"on {start}"
     if finding.ended_on == finding.started_on:
         return f"on {start}"
     return f"from {start} to {day_words(finding.ended_on, today)}"

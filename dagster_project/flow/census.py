@@ -12,6 +12,7 @@ import pandas as pd
 
 from dagster_project.core.contracts import Workspace
 from dagster_project.flow.inputs import WORK, contract_tables, local
+from dagster_project.resources.dbt import DbtProject
 from dagster_project.resources.warehouse import Warehouse
 
 CENSUS: Final = {
@@ -107,6 +108,22 @@ def as_day(value: Any) -> date:
     return value.date() if isinstance(value, datetime) else value
 
 
+def forget_other_version(warehouse: Warehouse, dbt: DbtProject) -> None:
+    """After an upgrade that changed our SQL: drop the tables that accumulate, so that all days are done anew.
+
+    What was landed is still there, so nothing is lost; incidents, verdicts and alerts are kept.
+    """
+    made_by = warehouse.frame(f"select fingerprint from {WORK}.state_contracts where kind = 'sql'")["fingerprint"]
+    if made_by.empty or made_by.iloc[0] == dbt.fingerprint():
+        return
+    with warehouse.transaction() as session:
+        for table in dbt.accumulating():
+            session.execute(f"drop table if exists {table}")
+        session.execute(f"delete from {WORK}.state_census")
+        session.execute(f"delete from {WORK}.state_open_days")
+        session.execute(f"delete from {WORK}.state_contracts")
+
+
 def fingerprints(workspace: Workspace) -> pd.DataFrame:
     """What decides how each source is read and each destination is matched: ``kind, name, fingerprint``.
 
@@ -148,7 +165,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def remember(warehouse: Warehouse, workspace: Workspace) -> None:
+def remember(warehouse: Warehouse, workspace: Workspace, dbt: DbtProject) -> None:
     """Make this run's census and contracts the ones that the next run compares with.
 
     The last act of a run: killed before it, a run leaves its days to be done again. Days that were open but
@@ -170,7 +187,8 @@ def remember(warehouse: Warehouse, workspace: Workspace) -> None:
         done = now[(now["kind"] == "destination") | now["name"].isin(read)]
         # A source that could not be read keeps the contract under which it was last read.
         kept = kept[~kept["name"].isin(read)]
-        session.replace(f"{WORK}.state_contracts", pd.concat([done, kept]), CONTRACTS)
+        sql = pd.DataFrame([{"kind": "sql", "name": "dbt", "fingerprint": dbt.fingerprint()}])
+        session.replace(f"{WORK}.state_contracts", pd.concat([done, kept, sql]), CONTRACTS)
         session.execute(f"delete from {WORK}.state_open_days")
         session.execute(
             f"insert into {WORK}.state_open_days select destination, day from {WORK}.int_open_days where not in_scope"

@@ -29,5 +29,5 @@ def publish(context: RunContext) -> Published:
         "(select count(*) from reconciliation_published.window_status where verdict = 'open') as o, "
         "(select count(*) from reconciliation_published.window_status where verdict = 'held') as h"
     ).iloc[0]
-    remember(context.warehouse, context.workspace)
+    remember(context.warehouse, context.workspace, context.dbt)
     return Published(int(counts["n"]), int(counts["o"]), int(counts["h"]), models)

@@ -15,6 +15,7 @@ from dagster_project.flow.census import (
     as_day,
     changed_days,
     fingerprints,
+    forget_other_version,
     take_census,
     with_following,
 )
@@ -42,9 +43,10 @@ def read_sources(context: RunContext) -> list[Health]:
     ensure_tables(warehouse)
     warehouse.ensure(f"{WORK}.state_census", CENSUS)
     warehouse.ensure(f"{WORK}.state_contracts", CONTRACTS)
+    context.dbt.render(workspace)
+    forget_other_version(warehouse, context.dbt)
     problems = missing_source_parts(warehouse, workspace)
     _write(context, set(problems))
-    context.dbt.render(workspace)
     context.dbt.run([f"stg_segment__{source.name}" for source in workspace.sources])
 
     before = warehouse.frame(f"select * from {WORK}.state_census where kind = 'source'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import time
@@ -92,6 +93,25 @@ class DbtProject:
             )
             for result in outcome.results
         ]
+
+    def accumulating(self) -> list[str]:
+        """``schema.table`` of every model whose rows stay from run to run, in order."""
+        nodes = self.manifest().nodes.values()
+        return sorted(
+            f"{node.schema}.{node.name}"
+            for node in nodes
+            if node.resource_type == "model" and node.config.materialized == "day_window"
+        )
+
+    def fingerprint(self) -> str:
+        """A digest of the hand-written SQL: rows that another version of it made cannot stand beside new ones."""
+        digest = hashlib.sha256()
+        for name in ("macros", "models"):
+            for path in sorted((self.source / name).rglob("*.sql")):
+                text = path.read_text("utf-8")
+                if not text.startswith(f"-- {MARK}"):
+                    digest.update(f"{path.name}\x1f{text}\x1e".encode())
+        return digest.hexdigest()
 
     def _invoke(self, arguments: list[str], *, with_manifest: bool) -> Any:
         from dbt.cli.main import dbtRunner  # slow to import (1.3 s), so only where dbt really runs

@@ -61,7 +61,7 @@ def find_files(pattern: str, root: Path) -> tuple[list[ExportFile], list[FilePro
     by_inode: dict[tuple[int, int], tuple[bool, ExportFile]] = {}
     problems: list[FileProblem] = []
     # root_dir, not a joined pattern: the folder's own name may hold brackets.
-    for match in sorted(glob.glob(pattern, root_dir=root, recursive=True)):  # noqa: PTH207
+    for match in sorted(glob.glob(pattern, root_dir=root, recursive=True)):
         path = root / match
         relative = PurePath(match).relative_to(base)
         name = _text_of(relative.as_posix())

@@ -62,17 +62,29 @@ class WarehouseSession:
         self._connection.execute(_bound(sql, params), params)
 
     def ensure(self, table: str, columns: Mapping[str, str]) -> None:
-        """Create the schema and the table (``schema.table``) when they are absent."""
+        """Create the schema and the table (``schema.table``) when they are absent; add columns it lacks."""
         schema, name = _split(table)
         types = TYPES[self.dialect]
         body = ", ".join(f"{_column(column)} {types[kind]}" for column, kind in columns.items())
-        statements = [
-            f"create schema if not exists {schema}",
-            f"create table if not exists {schema}.{name} ({body})",
-        ]
+        self._run_definitions(
+            f"create schema if not exists {schema}", f"create table if not exists {schema}.{name} ({body})"
+        )
+        # A table that an earlier release made may lack a column of this one.
+        found = self.frame(
+            "select lower(column_name) as c from information_schema.columns "
+            "where lower(table_schema) = :schema and lower(table_name) = :name",
+            schema=schema,
+            name=name,
+        )
+        for column in [each for each in columns if each not in set(found["c"])]:
+            self._run_definitions(
+                f"alter table {schema}.{name} add column {_column(column)} {types[columns[column]]}"
+            )
+
+    def _run_definitions(self, *statements: str) -> None:
         if self.dialect == "snowflake":
             # There every definition commits the transaction it stands in, so it must stand in another.
-            self._define(statements)
+            self._define(list(statements))
             return
         for statement in statements:
             self.execute(statement)
@@ -87,10 +99,10 @@ class WarehouseSession:
             raw = self._connection.connection.driver_connection
             assert raw is not None
             raw.register("recon_rows_in", frame)
-            try:
-                self.execute(f"insert into {schema}.{name} ({names}) select {names} from recon_rows_in")
-            finally:
-                raw.unregister("recon_rows_in")
+            # Registering again under the name replaces it, so a failed insert needs no tidying up, which
+            # would only hide its error behind "transaction is aborted".
+            self.execute(f"insert into {schema}.{name} ({names}) select {names} from recon_rows_in")
+            raw.unregister("recon_rows_in")
             return
         binds = ", ".join(f":p{index}" for index in range(len(frame.columns)))
         statement = sa.text(f"insert into {schema}.{name} ({names}) values ({binds})")

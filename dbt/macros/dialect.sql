@@ -23,19 +23,20 @@
     {{ return(adapter.dispatch('bit')(index)) }}
 {%- endmacro %}
 {% macro duckdb__bit(index) -%} (cast(1 as bigint) << cast({{ index }} as bigint)) {%- endmacro %}
-{% macro snowflake__bit(index) -%} bitshiftleft(1, {{ index }}) {%- endmacro %}
+{% macro snowflake__bit(index) -%} (bitshiftleft(1, {{ index }})) {%- endmacro %}
 
+{#- In parentheses on both engines: a translator of Snowflake's functions may write bare operators. -#}
 {% macro bits_and(a, b) -%}
     {{ return(adapter.dispatch('bits_and')(a, b)) }}
 {%- endmacro %}
 {% macro duckdb__bits_and(a, b) -%} (({{ a }}) & ({{ b }})) {%- endmacro %}
-{% macro snowflake__bits_and(a, b) -%} bitand({{ a }}, {{ b }}) {%- endmacro %}
+{% macro snowflake__bits_and(a, b) -%} (bitand({{ a }}, {{ b }})) {%- endmacro %}
 
 {% macro bits_or(a, b) -%}
     {{ return(adapter.dispatch('bits_or')(a, b)) }}
 {%- endmacro %}
 {% macro duckdb__bits_or(a, b) -%} (({{ a }}) | ({{ b }})) {%- endmacro %}
-{% macro snowflake__bits_or(a, b) -%} bitor({{ a }}, {{ b }}) {%- endmacro %}
+{% macro snowflake__bits_or(a, b) -%} (bitor({{ a }}, {{ b }})) {%- endmacro %}
 
 {# Bits of `a` that are not in `b`. #}
 {% macro bits_without(a, b) -%}

@@ -127,9 +127,9 @@
             {%- for option in fromjson(rule[6]) -%}
                 {%- if is_text or is_time or is_flag -%} {{ text_literal(option) }}
                 {%- else -%} {{ try_number(text_literal(option)) }}
-                {%- endif -%}{{ ', ' if not loop.last }}
+                {%- endif -%},{{ ' ' }}
             {%- endfor -%}
-            ), false)
+            null), false)
         {%- elif kind == 'pattern' -%}
             {%- if is_text -%} {{ value }} is not null and not {{ pattern_found(value, text_literal(rule[9])) }} {%- endif -%}
         {%- elif kind == 'range' and not is_flag and not is_time -%}

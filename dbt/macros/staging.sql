@@ -15,6 +15,8 @@
         {%- endfor -%}
     {%- endif -%}
     {%- set usable = 'id' in found and 'event_text' in found and 'received_at' in found -%}
+    {#- Without rows there is nothing to name a column of. -#}
+    {%- if not usable -%}{%- do found.clear() -%}{%- endif -%}
     select
         cast({{ text_literal(name) }} as varchar) as source,
         {{ staged_text(found, 'id') }} as message_id,
@@ -102,6 +104,7 @@
     {%- endfor -%}
     {%- set needed = ['event_name', 'event_time'] if grain == 'event' else ['event_name', 'day', 'count'] -%}
     {%- set usable = needed | reject('in', picked) | list | length == 0 -%}
+    {%- if not usable -%}{%- do picked.clear() -%}{%- endif -%}
     select
         cast({{ text_literal(name) }} as varchar) as destination,
         coalesce({{ staged_text(picked, 'event_name') }}, '') as event_name,

@@ -83,6 +83,12 @@ def test_a_rename_says_who_waits_why_we_think_so_and_what_to_write() -> None:
     assert "replay" in step
 
 
+def test_a_day_cut_short_is_said_of_that_day_before_a_later_one_is_seen() -> None:
+    found = shop().fault("lake", None, "8 Nov", cut_at=14).only("export_incomplete")
+    assert found.ended_on is None
+    assert wording.title(found, TODAY) == "The export of lake ends in the middle of the day on 8 Nov"
+
+
 def test_a_day_of_another_year_has_its_year() -> None:
     assert wording.day_words(day("20 Oct"), TODAY) == "20 Oct"
     assert wording.day_words(date(2025, 12, 31), TODAY) == "31 Dec 2025"

@@ -15,6 +15,9 @@ import pytest
 from exported.landing_desk import Desk, csv_text, daily_counts, event, events, gz, some_events, zst
 
 from dagster_project.core.contracts import Columns
+from dagster_project.flow.landing import wanted_columns
+from dagster_project.resources.export_columns import ExportFileError
+from dagster_project.resources.export_files import read_batches
 
 GOOD = some_events("A", "B", "C")
 LONG = csv_text(event("x" * 40, number) for number in range(4000))
@@ -283,6 +286,18 @@ def test_a_disk_that_fails_is_told_and_tried_again(tmp_path: Path) -> None:
     problem = desk.land().problems[0]
     assert "Input/output error" in problem.fact or "0 bytes" in problem.fact
     assert desk.ledger()[0]["sha256"] is None
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.csv.zst", "a.jsonl", "a.parquet"])
+def test_a_disk_that_fails_on_the_way_says_nothing_about_the_file(tmp_path: Path, name: str) -> None:
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    wanted = wanted_columns(Desk(tmp_path).destinations[0])
+    with pytest.raises(ExportFileError, match="Input/output error") as raised:
+        list(read_batches(Failing(b"x" * 100), name, 100, wanted))
+    assert not raised.value.settled
 
 
 def test_a_file_that_is_being_written_is_left_for_the_next_run(
