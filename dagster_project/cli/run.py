@@ -14,6 +14,7 @@ from dagster_project.cli.incidents import MARKS, closes, read_incidents
 from dagster_project.core.load import load_workspace
 from dagster_project.core.message import visible
 from dagster_project.flow.census import rows_of
+from dagster_project.resources.run_lock import run_lock
 from dagster_project.run import STEP_TITLES, RunOutcome, run_job
 from dagster_project.session import warehouse_of
 from dagster_project.settings import Settings
@@ -25,8 +26,11 @@ def run_run(*, from_day: date | None, to_day: date | None, as_of: datetime | Non
     load_workspace(settings.expectations_dir)  # a wrong configuration is said before anything starts
     settings.require_warehouse()
     moment = as_of or datetime.now(UTC).replace(tzinfo=None, microsecond=0)
-    outcome, seconds = reconcile(settings, moment, from_day, to_day)
-    incidents = read_incidents(settings)
+    # Held to the last line, so that what is told is what this run found.
+    with run_lock(settings.state_dir, "recon run", waiting=say_waiting):
+        outcome, seconds = reconcile(settings, moment, from_day, to_day)
+        incidents = read_incidents(settings)
+        books = [] if form == "json" else books_of(settings)
     code = exit_code(outcome, incidents)
     if form == "json":
         click.echo(
@@ -45,7 +49,7 @@ def run_run(*, from_day: date | None, to_day: date | None, as_of: datetime | Non
             )
         )
     else:
-        tell(settings, outcome, incidents, seconds)
+        tell(outcome, incidents, books, seconds)
     return code
 
 
@@ -73,7 +77,12 @@ def reconcile(
     return outcome, time.monotonic() - started
 
 
-def tell(settings: Settings, outcome: RunOutcome, incidents: list[dict[str, Any]], seconds: float) -> None:
+def say_waiting(holder: str) -> None:
+    """Another run works on this workspace: say so once, and who."""
+    click.echo(f"another run of this workspace is at work ({holder}); waiting for it to end", err=True)
+
+
+def tell(outcome: RunOutcome, incidents: list[dict[str, Any]], books: list[str], seconds: float) -> None:
     """What a run found, in the order in which a person needs it."""
     for step, error in outcome.broken:
         click.echo(
@@ -81,6 +90,8 @@ def tell(settings: Settings, outcome: RunOutcome, incidents: list[dict[str, Any]
         )
     if outcome.checks_broken:
         click.echo(f"{outcome.checks_broken} checks could not be judged; their days are held", err=True)
+    if outcome.broken:
+        click.echo("what follows is as of the last run that finished", err=True)
     click.echo("")
     for row in incidents:
         word, colour = MARKS[row["severity"]]
@@ -88,12 +99,12 @@ def tell(settings: Settings, outcome: RunOutcome, incidents: list[dict[str, Any]
     if not incidents and not outcome.broken:
         click.echo(click.style("Everything is reconciled.", fg="green", bold=True))
     click.echo("")
-    for line in _books(settings):
+    for line in books:
         click.echo(line)
     click.echo(f"\nrun {outcome.run_id} took {seconds:.1f} s; details: recon incidents, recon ui")
 
 
-def _books(settings: Settings) -> list[str]:
+def books_of(settings: Settings) -> list[str]:
     """A line a destination: what was expected and arrived, and how many of its days are open."""
     warehouse = warehouse_of(settings)
     if not warehouse.exists("reconciliation_published.window_status"):

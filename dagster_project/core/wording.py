@@ -141,8 +141,11 @@ def _where(said: _Said) -> str:
     if not isinstance(each, Mapping) or not each:
         return f"Destinations: {said.at}." if finding.source and finding.destinations else ""
     amounts = _listed([f"{name} {_number(count)}" for name, count in each.items()])
-    wait = "Destinations that wait for the old name" if finding.kind == "event_renamed" else "Kept from"
-    return f"{wait}: {amounts}."
+    if finding.kind == "event_renamed":
+        # A destination's days begin and end by its own clock, so its count may stand above the source's.
+        days = "counted in each one's own days, which are held back until this is mended"
+        return f"Missing where only the old name is known: {amounts} ({days})."
+    return f"Kept from: {amounts}."
 
 
 def _also(finding: Finding) -> str:

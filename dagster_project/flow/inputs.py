@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, Final
@@ -213,7 +214,7 @@ def contract_tables(workspace: Workspace, *, as_of: datetime) -> dict[str, pd.Da
         "input_formats": _frame(
             "input_formats",
             [
-                {"format_index": index, "identifier": identifier, "pattern": pattern}
+                {"format_index": index, "identifier": identifier, "pattern": capturing(pattern)}
                 for index, (identifier, pattern) in enumerate(formats)
             ],
         ),
@@ -286,7 +287,7 @@ def _rule_rows(workspace: Workspace) -> list[dict[str, Any]]:
                             "enum_values": json.dumps(list(rule.enum)) if rule.enum is not None else None,
                             "minimum": rule.minimum,
                             "maximum": rule.maximum,
-                            "pattern": rule.pattern,
+                            "pattern": None if rule.pattern is None else capturing(rule.pattern),
                             "exclusive_minimum": rule.exclusive_minimum,
                             "exclusive_maximum": rule.exclusive_maximum,
                         }
@@ -308,6 +309,15 @@ def _kinds(rule: PropertyRule) -> list[str]:
     if rule.minimum is not None or rule.maximum is not None:
         kinds.append("range")
     return kinds
+
+
+# An escape or a bracket expression, in which nothing is syntax, or the start of a group that does not capture.
+_GROUP: Final = re.compile(r"\\.|\[\^?\]?(?:\[:\w+:\]|\\.|[^\]\\])*\]|\(\?:", re.DOTALL)
+
+
+def capturing(pattern: str) -> str:
+    """The pattern with groups that capture: Snowflake knows no others, and whether it matches is the same."""
+    return _GROUP.sub(lambda found: "(" if found[0] == "(?:" else found[0], pattern)
 
 
 def _frame(table: str, rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -127,12 +127,15 @@ def _export_sources(workspace: Workspace) -> dict[str, Any]:
 
 
 def _q(text: str) -> str:
-    return json.dumps(text)
+    return _literal(text)
 
 
 def _literal(value: object) -> str:
-    """A Jinja literal; JSON is one for the lists, maps, texts and numbers that we write."""
-    return json.dumps(value, ensure_ascii=True)
+    """A Jinja literal; JSON is one for the lists, maps, texts and numbers that we write.
+
+    Not escaped to ASCII: Jinja would read the escaped halves of an emoji as two characters.
+    """
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _yaml(content: Mapping[str, Any]) -> str:

@@ -12,6 +12,8 @@ from sqlalchemy.engine import Engine
 
 _CONFIG = """\
 # Written by recon when it was not there. Yours to change: docs.dagster.io, "dagster.yaml".
+nux:
+  enabled: false
 telemetry:
   enabled: false
 concurrency:

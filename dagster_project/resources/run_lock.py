@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PATIENCE_S = 600.0
+_held: set[Path] = set()  # by this process: a command holds it around the run that asks for it again
 
 
 class RunLocked(RuntimeError):
@@ -31,7 +32,10 @@ def run_lock(
     where it is: removing a lock file that another process has open would make two locks of one.
     """
     state_dir.mkdir(parents=True, exist_ok=True)
-    path = state_dir / "run.lock"
+    path = (state_dir / "run.lock").resolve()
+    if path in _held:
+        yield
+        return
     with path.open("a+", encoding="utf-8") as handle:
         deadline = time.monotonic() + patience_s
         told = False
@@ -54,7 +58,11 @@ def run_lock(
         handle.truncate()
         handle.write(json.dumps({"run_id": run_id, "pid": os.getpid()}))
         handle.flush()
-        yield
+        _held.add(path)
+        try:
+            yield
+        finally:
+            _held.discard(path)
 
 
 def is_locked(state_dir: Path) -> bool:

@@ -137,6 +137,7 @@ class Warehouse:
         if self.dialect == "duckdb":
             self._engine = sa.create_engine(url, poolclass=NullPool, **options)
             _buffer_results(self._engine)
+            _speak_utc(self._engine)
         else:
             # A login takes a second and locks nothing: kept, and looked at before it is used again.
             self._engine = sa.create_engine(
@@ -348,6 +349,16 @@ def _plain(value: Any) -> Any:
 def _holder(text: str) -> str:
     found = re.search(r"held in (.+?)\.(?: See|$)", text)
     return found.group(1) if found else "see the DuckDB error above"
+
+
+def _speak_utc(engine: sa.Engine) -> None:
+    """Read times without an offset as UTC, as dbt's sessions do, and not as the machine's own zone."""
+
+    @sa.event.listens_for(engine, "connect")
+    def _utc(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute("set timezone = 'UTC'")
+        cursor.close()
 
 
 def _buffer_results(engine: sa.Engine) -> None:

@@ -89,20 +89,14 @@
     {{ return(adapter.dispatch('add_days')(day, days)) }}
 {%- endmacro %}
 {% macro duckdb__add_days(day, days) -%} cast({{ day }} + cast({{ days }} as integer) as date) {%- endmacro %}
-{% macro snowflake__add_days(day, days) -%} dateadd('day', {{ days }}, {{ day }}) {%- endmacro %}
+{% macro snowflake__add_days(day, days) -%} cast(dateadd('day', {{ days }}, {{ day }}) as date) {%- endmacro %}
 
 {# Whether the whole text matches a regular expression written with anchors; null for null. #}
 {% macro matches(expression, pattern) -%}
     {{ return(adapter.dispatch('matches')(expression, pattern)) }}
 {%- endmacro %}
 {% macro duckdb__matches(expression, pattern) -%} regexp_full_match({{ expression }}, {{ pattern }}) {%- endmacro %}
-{#- Snowflake's expressions know no groups that do not capture; for a match any group will do. -#}
-{% macro snowflake__matches(expression, pattern) -%}
-    {%- set pieces = modules.re.findall(
-        '(?s)\\\\.|\\[\\^?\\]?(?:\\\\.|[^\\]\\\\])*\\]|\\(\\?:|.', pattern
-    ) -%}
-    regexp_like({{ expression }}, {% for piece in pieces %}{{ '(' if piece == '(?:' else piece }}{% endfor %})
-{%- endmacro %}
+{% macro snowflake__matches(expression, pattern) -%} regexp_like({{ expression }}, {{ pattern }}) {%- endmacro %}
 
 {# Lower-case hex sha256 of a text. #}
 {% macro sha256_hex(expression) -%}
@@ -185,14 +179,16 @@
     {{ return(adapter.dispatch('timestamp_text')(timestamp)) }}
 {%- endmacro %}
 {% macro duckdb__timestamp_text(timestamp) -%} strftime({{ timestamp }}, '%Y-%m-%d %H:%M:%S.%f') {%- endmacro %}
-{% macro snowflake__timestamp_text(timestamp) -%} to_char({{ timestamp }}, 'YYYY-MM-DD HH24:MI:SS.FF6') {%- endmacro %}
+{% macro snowflake__timestamp_text(timestamp) -%}
+    to_char(cast({{ timestamp }} as timestamp_ntz), 'YYYY-MM-DD HH24:MI:SS.FF6')
+{%- endmacro %}
 
 {# A date as ISO text. #}
 {% macro day_text(day) -%}
     {{ return(adapter.dispatch('day_text')(day)) }}
 {%- endmacro %}
 {% macro duckdb__day_text(day) -%} strftime({{ day }}, '%Y-%m-%d') {%- endmacro %}
-{% macro snowflake__day_text(day) -%} to_char({{ day }}, 'YYYY-MM-DD') {%- endmacro %}
+{% macro snowflake__day_text(day) -%} to_char(cast({{ day }} as date), 'YYYY-MM-DD') {%- endmacro %}
 
 {# A text as a decimal number, null when it is none. #}
 {% macro try_number(expression) -%}

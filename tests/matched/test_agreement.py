@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from random import Random
@@ -20,8 +21,9 @@ pytestmark = pytest.mark.dbt
 
 
 # A world is some thousand draws: the seed alone is hypothesis' to choose, and shrinking it says nothing.
+# One costs seconds of dbt; set RECON_WORLDS to try more than the few of every day.
 @settings(
-    max_examples=8,
+    max_examples=int(os.environ.get("RECON_WORLDS", "6")),
     deadline=None,
     derandomize=True,
     database=None,

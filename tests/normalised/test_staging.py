@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from normalised.small_workspace import TRACKS, Project, make, planned, track
 
-from dagster_project.flow.census import remember
 from dagster_project.flow.exported import read_exports
+from dagster_project.flow.matched import match
 from dagster_project.flow.normalised import normalise
+from dagster_project.flow.published import publish
 from dagster_project.flow.sources import read_sources
 
 pytestmark = pytest.mark.dbt
@@ -333,9 +334,10 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Project:
         if as_of.day == 5:
             late = track("again after three days", "E", "2026-11-01 10:00:00", received="2026-11-04 10:00:00")
             project.warehouse.execute(f"insert into app.tracks values ({late}, true)".replace(":", "\\:"))
-        for stage in (read_sources, read_exports, normalise):
+        for stage in (read_sources, read_exports, normalise, match):
             stage(project.context(as_of))
-        remember(project.warehouse, project.workspace)
+        project.dbt.run(["reconciliation_daily"])
+        publish(project.context(as_of))  # the second run reads only what has changed since
     return project
 
 

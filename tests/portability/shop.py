@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from dagster_project.core.contracts import Workspace
 from dagster_project.core.load import load_workspace
-from dagster_project.resources.warehouse import Warehouse
+from dagster_project.resources.warehouse import Warehouse, WarehouseSession
 
 AS_OF = datetime(2026, 11, 6, 12)
 # The days around New York's clock change of 2026-11-01, Kolkata's half hour all the while.
@@ -240,7 +240,7 @@ def land(warehouse: Warehouse, tables: Mapping[str, Table]) -> None:
             _insert(session, name, table, kinds)
 
 
-def _insert(session: object, name: str, table: Table, kinds: Mapping[str, str]) -> None:
+def _insert(session: WarehouseSession, name: str, table: Table, kinds: Mapping[str, str]) -> None:
     columns = list(table.columns)
     for start in range(0, len(table.rows), 50):
         chunk = table.rows[start : start + 50]
@@ -251,7 +251,7 @@ def _insert(session: object, name: str, table: Table, kinds: Mapping[str, str]) 
             + ")"
             for row in chunk
         ]
-        session.execute(f"insert into {name} ({', '.join(columns)}) values {', '.join(lines)}", **texts)  # type: ignore[attr-defined]
+        session.execute(f"insert into {name} ({', '.join(columns)}) values {', '.join(lines)}", **texts)
 
 
 def _value(value: object, texts: dict[str, str], kind: str, kinds: Mapping[str, str]) -> str:
@@ -307,7 +307,3 @@ def _orders(time: str) -> Table:
         }
     )
 
-
-def stages() -> Sequence[str]:
-    """The stages that a run of these tests goes through."""
-    return ("sources", "exported", "normalised", "matched", "diagnosed", "judged", "gated", "published")

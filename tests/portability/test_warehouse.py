@@ -1,0 +1,201 @@
+"""The warehouse keeps and gives back the same values on both engines, all of a transaction or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from portability.conftest import Engine
+from portability.truth import HOSTILE
+
+COLUMNS = {
+    "name": "varchar",
+    "n": "bigint",
+    "share": "double",
+    "flag": "boolean",
+    "day": "date",
+    "at": "timestamp",
+}
+TABLE = "portability.kept"
+
+
+def _row(name: str | None, **more: object) -> dict[str, object]:
+    row: dict[str, object] = {
+        "name": name,
+        "n": 2**53 + 1,
+        "share": 0.25,
+        "flag": True,
+        "day": date(2026, 11, 1),
+        "at": datetime(2026, 11, 1, 1, 30, 0, 123456),
+    }
+    return row | more
+
+
+def _frame(*rows: dict[str, object]) -> pd.DataFrame:
+    return pd.DataFrame(list(rows), columns=list(COLUMNS)).astype(object)
+
+
+def _names(engine: Engine) -> list[str]:
+    return sorted(engine.warehouse.frame(f"select name from {TABLE}")["name"])
+
+
+def test_hostile_texts_come_back_as_they_were(engine: Engine) -> None:
+    engine.warehouse.replace(TABLE, _frame(*(_row(text) for text in HOSTILE)), COLUMNS)
+
+    assert _names(engine) == sorted(HOSTILE)
+    for text in HOSTILE:
+        found = engine.warehouse.frame(f"select count(*) as n from {TABLE} where name = :name", name=text)
+        assert int(found["n"].iloc[0]) == 1
+    among = engine.warehouse.frame(f"select count(*) as n from {TABLE} where name in :names", names=list(HOSTILE))
+    assert int(among["n"].iloc[0]) == len(HOSTILE)
+
+
+def test_every_type_comes_back_as_it_was(engine: Engine) -> None:
+    engine.warehouse.replace(TABLE, _frame(_row("x")), COLUMNS)
+
+    (row,) = engine.warehouse.frame(f"select * from {TABLE}").to_dict("records")
+
+    assert row["n"] == 2**53 + 1
+    assert row["share"] == 0.25
+    assert bool(row["flag"]) is True
+    assert str(row["day"])[:10] == "2026-11-01"
+    assert pd.Timestamp(row["at"]) == pd.Timestamp("2026-11-01 01:30:00.123456")
+
+
+def test_nulls_of_every_type_come_back_as_nulls(engine: Engine) -> None:
+    nothing = dict.fromkeys(COLUMNS)
+    engine.warehouse.replace(TABLE, _frame(nothing, _row("x"), nothing), COLUMNS)
+
+    # Asked in SQL, because fakesnow does not tell a null timestamp to the driver.
+    for column in COLUMNS:
+        found = engine.warehouse.frame(f"select count(*) as n from {TABLE} where {column} is null")
+        assert int(found["n"].iloc[0]) == 2
+
+
+def test_frames_have_the_types_that_pandas_makes_of_numbers_and_times(engine: Engine) -> None:
+    frame = pd.DataFrame(
+        {
+            "name": ["a", "b"],
+            "n": pd.array([1, 2], dtype="int64"),
+            "share": [0.5, float("nan")],
+            "flag": [True, False],
+            "day": [date(2026, 1, 1), date(2026, 1, 2)],
+            "at": pd.to_datetime(["2026-01-01 00:00:01", "2026-01-02"]),
+        }
+    )
+
+    engine.warehouse.replace(TABLE, frame, COLUMNS)
+
+    found = engine.warehouse.frame(f"select name, n, share, flag, at from {TABLE} order by name")
+    assert [int(n) for n in found["n"]] == [1, 2]
+    assert [bool(flag) for flag in found["flag"]] == [True, False]
+    assert found["share"].isna().tolist() == [False, True]
+    assert pd.Timestamp(found["at"].iloc[0]) == pd.Timestamp("2026-01-01 00:00:01")
+
+
+def test_more_rows_than_one_statement_holds_are_all_there(engine: Engine) -> None:
+    engine.warehouse.replace(TABLE, _frame(*(_row(f"row {number}") for number in range(2_050))), COLUMNS)
+
+    assert int(engine.warehouse.frame(f"select count(distinct name) as n from {TABLE}")["n"].iloc[0]) == 2_050
+
+
+def test_columns_are_matched_by_name_and_not_by_place(engine: Engine) -> None:
+    engine.warehouse.ensure(TABLE, COLUMNS)
+    frame = _frame(_row("x"))[["share", "name"]]
+
+    engine.warehouse.append(TABLE, frame)
+
+    (row,) = engine.warehouse.frame(f"select name, share, n from {TABLE}").to_dict("records")
+    assert (row["name"], row["share"]) == ("x", 0.25)
+    assert pd.isna(row["n"])
+
+
+def test_replacing_by_nothing_leaves_an_empty_table(engine: Engine) -> None:
+    engine.warehouse.replace(TABLE, _frame(_row("x")), COLUMNS)
+
+    engine.warehouse.replace(TABLE, _frame(), COLUMNS)
+
+    assert engine.warehouse.exists(TABLE)
+    assert _names(engine) == []
+
+
+def test_a_transaction_that_fails_keeps_nothing(engine: Engine) -> None:
+    engine.warehouse.replace(TABLE, _frame(_row("before")), COLUMNS)
+
+    with pytest.raises(RuntimeError, match="on the way"), engine.warehouse.transaction() as session:
+        session.replace(TABLE, _frame(_row("after")), COLUMNS)
+        session.append(TABLE, _frame(_row("more")))
+        raise RuntimeError("on the way")
+
+    assert _names(engine) == ["before"]
+
+
+@pytest.mark.parametrize("engine", [pytest.param("snowflake", marks=pytest.mark.fakesnow)], indirect=True)
+def test_a_definition_stands_in_no_transaction_of_rows(
+    engine: Engine, statements: list[tuple[int, str]]
+) -> None:
+    """On Snowflake a definition commits what was written before it, even one that changes nothing."""
+    engine.warehouse.replace(TABLE, _frame(_row("before")), COLUMNS)
+    statements.clear()
+
+    with engine.warehouse.transaction() as session:
+        session.append(TABLE, _frame(_row("one")))
+        session.replace("portability.other", _frame(_row("two")), COLUMNS)
+        session.rollback_for_the_test = True  # type: ignore[attr-defined]
+
+    defining = {connection for connection, text in statements if text.startswith("create")}
+    writing = {connection for connection, text in statements if text.startswith(("insert", "delete"))}
+    assert defining and writing
+    assert not defining & writing
+
+
+def test_a_table_is_defined_once_by_a_process(engine: Engine, statements: list[tuple[int, str]]) -> None:
+    engine.warehouse.ensure(TABLE, COLUMNS)
+    engine.warehouse.ensure(TABLE, COLUMNS)
+
+    if engine.name == "snowflake":
+        assert [text for _, text in statements if "table if not exists" in text] == [
+            text for _, text in statements if "table if not exists portability.kept" in text
+        ][:1]
+
+
+@pytest.fixture
+def statements(engine: Engine) -> Iterator[list[tuple[int, str]]]:
+    """Every statement with the connection that ran it."""
+    seen: list[tuple[int, str]] = []
+
+    def note(connection: sa.Connection, _cursor: object, text: str, *_rest: object) -> None:
+        seen.append((id(connection.connection.driver_connection), text.lstrip().lower()))
+
+    sa.event.listen(engine.warehouse.engine, "before_cursor_execute", note)
+    yield seen
+    sa.event.remove(engine.warehouse.engine, "before_cursor_execute", note)
+
+
+def test_columns_are_told_in_lower_case(engine: Engine) -> None:
+    engine.warehouse.ensure(TABLE, COLUMNS)
+
+    assert list(engine.warehouse.frame(f"select * from {TABLE}").columns) == list(COLUMNS)
+    assert {column for table, column in engine.warehouse.columns([TABLE.upper()]) if table == TABLE} == set(COLUMNS)
+    assert list(engine.warehouse.schema_columns(["PORTABILITY"])["column_name"]) == list(COLUMNS)
+
+
+def test_a_time_without_an_offset_is_utc_in_every_session(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    if engine.name == "snowflake":
+        parameters = engine.warehouse.frame("select current_timestamp() as now")["now"].iloc[0]
+        assert pd.Timestamp(parameters).utcoffset() in (None, pd.Timedelta(0).to_pytimedelta())
+        return
+    found = engine.warehouse.frame("select cast('2026-11-01 00:00:00' as timestamptz) = :utc as same", utc="2026-11-01 00:00:00+00:00")
+    assert bool(found["same"].iloc[0])
+
+
+def test_an_error_names_no_value_that_was_bound(engine: Engine) -> None:
+    engine.warehouse.ensure(TABLE, COLUMNS)
+
+    with pytest.raises(sa.exc.DBAPIError) as caught:
+        engine.warehouse.execute(f"insert into {TABLE} (no_such_column) values (:who)", who="ann@example.com")
+
+    assert "ann@example.com" not in str(caught.value)
