@@ -113,7 +113,9 @@ def forget_other_version(warehouse: Warehouse, dbt: DbtProject) -> None:
 
     What was landed is still there, so nothing is lost; incidents, verdicts and alerts are kept.
     """
-    made_by = warehouse.frame(f"select fingerprint from {WORK}.state_contracts where kind = 'sql'")["fingerprint"]
+    made_by = warehouse.frame(f"select fingerprint from {WORK}.state_contracts where kind = 'sql'")[
+        "fingerprint"
+    ]
     if made_by.empty or made_by.iloc[0] == dbt.fingerprint():
         return
     with warehouse.transaction() as session:

@@ -97,8 +97,9 @@ def read_evidence(warehouse: Warehouse, workspace: Workspace, as_of: datetime) -
     since = max(as_of.date() - timedelta(days=HISTORY_DAYS), workspace.starts_on)
 
     def read(table: str, *, dated: bool = True) -> pd.DataFrame:
-        where = " where day >= :since" if dated else ""
-        return warehouse.frame(f"select * from {table}{where}", **({"since": since} if dated else {}))
+        # In order, so that what is found stands in the same order in every run over the same evidence.
+        tail = " where day >= :since order by 1, 2, 3, 4, 5" if dated else " order by 1, 2, 3"
+        return warehouse.frame(f"select * from {table}{tail}", **({"since": since} if dated else {}))
 
     names = read("reconciliation.event_names_daily")
     return Evidence(

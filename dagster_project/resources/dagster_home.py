@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Engine
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from sqlalchemy.engine import Connection, Engine
 
 _CONFIG = """\
 # Written by recon when it was not there. Yours to change: docs.dagster.io, "dagster.yaml".
@@ -21,7 +22,7 @@ concurrency:
     # An embedded DuckDB file has one writer at a time.
     max_concurrent_runs: 1
 """
-_kept_open: dict[str, sqlite3.Connection] = {}
+_engines: dict[str, Engine] = {}
 
 
 def prepare_home(home: Path) -> None:
@@ -35,23 +36,34 @@ def prepare_home(home: Path) -> None:
 
 
 def quicken_sqlite() -> None:
-    """Let Dagster's own SQLite history sync at checkpoints instead of at every event.
+    """Let this process keep one connection to each file of Dagster's SQLite event log.
 
-    Dagster opens a connection an event and closes it, and SQLite then syncs the disk twice: 991 events of a
-    42-day run took 115 s, and 30 s with this (2026-11-22, a busy machine). `synchronous=NORMAL` is safe in WAL
-    mode: a power cut may lose the last events of the history, never break it. The data is not in it.
+    Dagster makes an engine, a connection and a statement cache for every event and throws them away, and each
+    commit and each close syncs the disk: of a run of seven destinations with nothing new to read, a quarter of
+    the time (450 events, 2026-11-22). With one engine a file and `synchronous=NORMAL` an event costs a third.
+    NORMAL is safe in WAL mode: a power cut may lose the last events of the history, never break it. Only a
+    process that executes a run does this; no data of ours is in these files.
     """
-    if not sa.event.contains(Engine, "connect", _relax):
-        sa.event.listen(Engine, "connect", _relax)
+    if SqliteEventLogStorage._connect is not _connect:
+        SqliteEventLogStorage._connect = _connect  # type: ignore[method-assign, assignment]
 
 
-def _relax(connection: Any, _record: Any) -> None:
-    if not isinstance(connection, sqlite3.Connection):
-        return
-    connection.execute("PRAGMA synchronous=NORMAL")
-    path = connection.execute("PRAGMA database_list").fetchall()[0][2]
-    if path and path not in _kept_open:
-        # The last connection to leave writes a checkpoint; this one stays.
-        keeper = sqlite3.connect(path, check_same_thread=False)
-        keeper.execute("select count(*) from sqlite_master").fetchall()
-        _kept_open[path] = keeper
+@contextmanager
+def _connect(storage: SqliteEventLogStorage, shard: str) -> Iterator[Connection]:
+    """What Dagster's own method does (1.13.27), but for the engine that stays."""
+    with storage._db_lock:
+        address = storage.conn_string_for_shard(shard)
+        if address not in _engines:
+            engine = sa.create_engine(
+                address, poolclass=sa.pool.StaticPool, connect_args={"timeout": 60, "check_same_thread": False}
+            )
+            sa.event.listen(
+                engine, "connect", lambda connection, _record: connection.execute("PRAGMA synchronous=NORMAL")
+            )
+            _engines[address] = engine
+        engine = _engines[address]
+        if shard not in storage._initialized_dbs:
+            storage._initdb(engine)
+            storage._initialized_dbs.add(shard)
+        with engine.connect() as connection, connection.begin():
+            yield connection

@@ -11,6 +11,7 @@ from dagster import ConfigurableResource, InitResourceContext
 from pydantic import PrivateAttr
 
 from dagster_project.flow.context import RunContext
+from dagster_project.resources.dagster_home import quicken_sqlite
 from dagster_project.resources.run_lock import PATIENCE_S, run_lock
 from dagster_project.session import context_of, parse_as_of
 from dagster_project.settings import Settings
@@ -32,6 +33,7 @@ class Reconciliation(ConfigurableResource["Reconciliation"]):
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[Reconciliation]:
+        quicken_sqlite()
         settings = Settings.from_environment()
         run_id = context.run_id or "no-run"
         log = context.log

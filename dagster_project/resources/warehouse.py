@@ -35,6 +35,10 @@ TYPES: dict[str, dict[str, str]] = {
 }
 _PART = re.compile(r"[a-z][a-z0-9_]*")
 _INSERT_ROWS = 2_000
+_NEXT_STEP = {
+    "duckdb": "check RECON_DUCKDB_PATH",
+    "snowflake": "check the SNOWFLAKE_* variables, the key file among them, and that the account can be reached",
+}
 _PATIENCE_S = 15.0  # how long a busy DuckDB file is waited for
 
 
@@ -45,7 +49,12 @@ class WarehouseBusy(RuntimeError):
 class WarehouseSession:
     """One open transaction: read frames, run statements, append rows. Rolled back on an exception."""
 
-    def __init__(self, connection: Connection, dialect: str, define: Callable[[list[str]], None]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        dialect: str,
+        define: Callable[[str, Mapping[str, str]], None] | None = None,
+    ) -> None:
         self._connection = connection
         self.dialect = dialect
         self._define = define
@@ -64,11 +73,13 @@ class WarehouseSession:
     def ensure(self, table: str, columns: Mapping[str, str]) -> None:
         """Create the schema and the table (``schema.table``) when they are absent; add columns it lacks."""
         schema, name = _split(table)
+        if self._define is not None:
+            self._define(table, columns)
+            return
         types = TYPES[self.dialect]
         body = ", ".join(f"{_column(column)} {types[kind]}" for column, kind in columns.items())
-        self._run_definitions(
-            f"create schema if not exists {schema}", f"create table if not exists {schema}.{name} ({body})"
-        )
+        self.execute(f"create schema if not exists {schema}")
+        self.execute(f"create table if not exists {schema}.{name} ({body})")
         # A table that an earlier release made may lack a column of this one.
         found = self.frame(
             "select lower(column_name) as c from information_schema.columns "
@@ -77,17 +88,7 @@ class WarehouseSession:
             name=name,
         )
         for column in [each for each in columns if each not in set(found["c"])]:
-            self._run_definitions(
-                f"alter table {schema}.{name} add column {_column(column)} {types[columns[column]]}"
-            )
-
-    def _run_definitions(self, *statements: str) -> None:
-        if self.dialect == "snowflake":
-            # There every definition commits the transaction it stands in, so it must stand in another.
-            self._define(list(statements))
-            return
-        for statement in statements:
-            self.execute(statement)
+            self.execute(f"alter table {schema}.{name} add column {_column(column)} {types[columns[column]]}")
 
     def append(self, table: str, frame: pd.DataFrame) -> None:
         """Insert the frame's rows by column name. Values are bound, never part of the statement."""
@@ -143,7 +144,7 @@ class Warehouse:
             self._engine = sa.create_engine(
                 url, pool_size=2, pool_pre_ping=True, pool_recycle=3_000, **options
             )
-        self._defined: set[str] = set()
+        self._defined: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
 
     @contextmanager
     def transaction(self) -> Iterator[WarehouseSession]:
@@ -151,7 +152,9 @@ class Warehouse:
         connection = self._connect()
         try:
             with connection.begin():
-                yield WarehouseSession(connection, self.dialect, self._define)
+                yield WarehouseSession(
+                    connection, self.dialect, self._define if self.dialect == "snowflake" else None
+                )
         finally:
             connection.close()
 
@@ -219,21 +222,31 @@ class Warehouse:
                 if not isinstance(explained, WarehouseBusy) or time.monotonic() > deadline:
                     raise explained from error
                 time.sleep(0.2)
+            except (OSError, TypeError, ValueError) as error:
+                # The driver reads a key file itself, and lets what goes wrong there through as it is.
+                raise RuntimeError(
+                    f"{self.name} could not be opened: {error}; {_NEXT_STEP[self.dialect]}"
+                ) from error
 
     @property
     def engine(self) -> sa.Engine:
         return self._engine
 
-    def _define(self, statements: list[str]) -> None:
-        """Run definitions in a session of their own, each once in this object's life."""
-        new = [statement for statement in statements if statement not in self._defined]
-        if not new:
+    def _define(self, table: str, columns: Mapping[str, str]) -> None:
+        """Define a table in a session of its own, once in this object's life.
+
+        A definition commits the transaction that it stands in on Snowflake, even one that changes nothing.
+        """
+        defined = (table, tuple(columns.items()))
+        if defined in self._defined:
             return
-        with self._engine.connect() as connection:
-            for statement in new:
-                connection.execute(sa.text(statement))
-            connection.commit()
-        self._defined.update(new)
+        connection = self._connect()
+        try:
+            with connection.begin():
+                WarehouseSession(connection, self.dialect).ensure(table, columns)
+        finally:
+            connection.close()
+        self._defined.add(defined)
 
     def _explained(self, error: sa.exc.DBAPIError) -> Exception:
         text = str(error.orig)
@@ -242,7 +255,8 @@ class Warehouse:
                 f"{self.name} is being written by another process ({_holder(text)}); "
                 "wait until that run has ended, or stop it, and run again"
             )
-        return RuntimeError(f"{self.name} could not be opened: {text.splitlines()[0] if text else error}")
+        fact = text.splitlines()[0] if text else type(error).__name__
+        return RuntimeError(f"{self.name} could not be opened: {fact}; {_NEXT_STEP[self.dialect]}")
 
 
 def open_warehouse(target: str, duckdb_path: Path, environ: Mapping[str, str]) -> Warehouse:

@@ -15,7 +15,10 @@
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
     {% if existing is none or should_full_refresh() %}
-        {% if existing is not none %}{% do adapter.drop_relation(existing) %}{% endif %}
+        {#- Snowflake replaces a table in one statement; dropped first, it would be gone if the run died here. -#}
+        {% if existing is not none and not (target.type == 'snowflake' and existing.is_table) %}
+            {% do adapter.drop_relation(existing) %}
+        {% endif %}
         {% call statement('main') -%}
             {{ create_table_as(False, target_relation, sql) }}
         {%- endcall %}
@@ -72,12 +75,14 @@
     export_days     rows of a destination's days that are read again
     open_days       rows of a destination's days that are reconciled again
     workspace_days  rows of the workspace's days that are reconciled again
+    named_days      rows of the workspace's days that are open, reconciled in this run or not
 #}
 {% macro rows_of_window(window, table) -%}
     {%- set days = {
         'received_days': ('input_received_days', 'd.source = ' ~ table ~ '.source and d.day = ' ~ table ~ '.received_day'),
         'export_days': ('input_export_days', 'd.destination = ' ~ table ~ '.destination and d.day = ' ~ table ~ '.day'),
         'open_days': ('int_open_days', 'd.in_scope and d.destination = ' ~ table ~ '.destination and d.day = ' ~ table ~ '.day'),
+        'named_days': ('int_open_days', "d.destination = '' and d.day = " ~ table ~ '.day'),
         'workspace_days': ('int_open_days', "d.in_scope and d.destination = '' and d.day = " ~ table ~ '.day'),
     }[window] -%}
     exists (

@@ -182,3 +182,30 @@ def test_a_landed_or_changed_file_changes_the_state_of_the_exports(tmp_path):
     assert first == landed_state(workspace)
     (tmp_path / "a.csv").write_text("x\ny\n")
     assert landed_state(workspace) != first
+
+
+def test_the_event_log_keeps_one_connection_a_file_and_says_the_same(tmp_path):
+    from dagster._core.storage.event_log import SqliteEventLogStorage
+    from dagster_project.resources.dagster_home import quicken_sqlite
+
+    @dg.asset
+    def thing():
+        return dg.MaterializeResult(metadata={"rows": 3})
+
+    def history() -> list[object]:
+        with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+            dg.materialize([thing], instance=instance)
+            return [
+                event.asset_materialization.metadata["rows"].value
+                for event in instance.fetch_materializations(dg.AssetKey("thing"), limit=9).records
+            ]
+
+    before = SqliteEventLogStorage._connect
+    assert history() == [3]
+    quicken_sqlite()
+    try:
+        assert SqliteEventLogStorage._connect is not before
+        assert history() == [3, 3]
+    finally:
+        SqliteEventLogStorage._connect = before
+    assert history() == [3, 3, 3]

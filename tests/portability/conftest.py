@@ -68,7 +68,9 @@ def no_endless_retries() -> Iterator[None]:
     """The driver asks a server that answers 500 again for ever; a test that meets one must fail instead."""
 
     def give_up(_signal: int, _frame: object) -> None:
-        raise TimeoutError("no answer within 240 seconds; see the server's log for the statement it failed on")
+        raise TimeoutError(
+            "no answer within 240 seconds; see the server's log for the statement it failed on"
+        )
 
     before = signal.signal(signal.SIGALRM, give_up)
     signal.alarm(int(os.environ.get("PORTABILITY_TIMEOUT", "240")))

@@ -306,4 +306,3 @@ def _orders(time: str) -> Table:
             "slot": "varchar",
         }
     )
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from dbt.config.profile import Profile  # type: ignore[import-untyped]
 from dbt.config.renderer import ProfileRenderer  # type: ignore[import-untyped]
+from dbt_common.context import set_invocation_context
 from portability.conftest import CHECKOUT
 from portability.server import FakeSnowflake
 from ruamel.yaml import YAML
@@ -86,7 +88,9 @@ def test_only_what_is_missing_is_named() -> None:
 def test_what_is_set_reaches_the_driver() -> None:
     arguments = _driver_arguments(BY_PASSWORD)
 
-    assert {key: arguments[key] for key in ("account", "user", "password", "database", "warehouse", "role")} == {
+    assert {
+        key: arguments[key] for key in ("account", "user", "password", "database", "warehouse", "role")
+    } == {
         "account": "acme-eu_west",  # whole: the dialect would cut it at the hyphen
         "user": "recon@acme",
         "password": SECRET,
@@ -122,8 +126,7 @@ def test_the_key_wins_over_a_password_as_it_does_for_dbt() -> None:
 
 def test_a_server_that_answers_as_snowflake_is_reached_by_host_port_and_protocol() -> None:
     arguments = _driver_arguments(
-        BY_PASSWORD
-        | {"SNOWFLAKE_HOST": "127.0.0.1", "SNOWFLAKE_PORT": "8080", "SNOWFLAKE_PROTOCOL": "http"}
+        BY_PASSWORD | {"SNOWFLAKE_HOST": "127.0.0.1", "SNOWFLAKE_PORT": "8080", "SNOWFLAKE_PROTOCOL": "http"}
     )
 
     assert (arguments["host"], arguments["port"], arguments["protocol"]) == ("127.0.0.1", 8080, "http")
@@ -135,7 +138,13 @@ def test_no_secret_is_in_any_text_about_the_warehouse(environ: dict[str, str]) -
     url = snowflake_url(environ)
 
     told = [repr(url), str(url), url.render_as_string(hide_password=False)]
-    told += [repr(warehouse), str(warehouse), warehouse.name, repr(warehouse.engine), str(warehouse.engine.url)]
+    told += [
+        repr(warehouse),
+        str(warehouse),
+        warehouse.name,
+        repr(warehouse.engine),
+        str(warehouse.engine.url),
+    ]
     for text in told:
         assert SECRET not in text and sa.URL.create("x", password=SECRET).render_as_string(False) not in text
         assert PASSPHRASE not in text
@@ -178,6 +187,7 @@ def _profile(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str]) -> dict[s
         monkeypatch.delenv(name, raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
+    set_invocation_context(os.environ)
     raw = YAML(typ="safe").load(CHECKOUT / "dbt" / "profiles.yml")["segment_reconciliation"]
     _, found = Profile.render_profile(raw, "segment_reconciliation", "snowflake", ProfileRenderer({}))
     return dict(found)

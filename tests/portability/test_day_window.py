@@ -28,7 +28,9 @@ def window(engine: Engine) -> tuple[Engine, DbtProject]:
         session.execute("create table portability.landed (source varchar, day varchar, amount varchar)")
     _land(engine, ("2026-11-01", "1"), ("2026-11-02", "2"))
     dbt.run(["window_rows"])
-    engine.warehouse.execute("insert into reconciliation_work.input_received_days values ('web', '2026-11-02')")
+    engine.warehouse.execute(
+        "insert into reconciliation_work.input_received_days values ('web', '2026-11-02')"
+    )
     return engine, dbt
 
 
@@ -48,7 +50,9 @@ def _rows(engine: Engine) -> list[tuple[str, int]]:
     return [(str(row.received_day)[:10], int(row.amount)) for row in frame.itertuples()]
 
 
-@pytest.mark.parametrize("engine", ["duckdb", pytest.param("snowflake", marks=pytest.mark.fakesnow)], indirect=True)
+@pytest.mark.parametrize(
+    "engine", ["duckdb", pytest.param("snowflake", marks=pytest.mark.fakesnow)], indirect=True
+)
 def test_a_run_replaces_the_rows_of_its_days_only(window: tuple[Engine, DbtProject]) -> None:
     engine, dbt = window
     _land(engine, ("2026-11-02", "20"), ("2026-11-02", "21"))
@@ -58,7 +62,9 @@ def test_a_run_replaces_the_rows_of_its_days_only(window: tuple[Engine, DbtProje
     assert _rows(engine) == [("2026-11-01", 1), ("2026-11-02", 20), ("2026-11-02", 21)]
 
 
-@pytest.mark.parametrize("engine", ["duckdb", pytest.param("snowflake", marks=pytest.mark.fakesnow)], indirect=True)
+@pytest.mark.parametrize(
+    "engine", ["duckdb", pytest.param("snowflake", marks=pytest.mark.fakesnow)], indirect=True
+)
 def test_an_insert_that_fails_leaves_the_rows_of_before(window: tuple[Engine, DbtProject]) -> None:
     engine, dbt = window
     _land(engine, ("2026-11-02", "20"), ("2026-11-02", "not a number"))

@@ -86,29 +86,56 @@ def rows() -> list[Row]:
 
 def _keys_and_bits() -> Iterator[Row]:
     one, two = {"a": "whole"}, {"a": "whole", "b": "whole"}
-    yield from _table("row_key", "row_key('a') ~ ' is null'", [(None, True), ("", False), ("x", False)], columns={"a": "text"})
-    yield Row("row_key", "row_key('a') ~ ' = ' ~ row_key('b')", ({"a": ("text", "Ab"), "b": ("text", "Ab")},), True)
-    yield Row("row_key", "row_key('a') ~ ' = ' ~ row_key('b')", ({"a": ("text", "Ab"), "b": ("text", "aB")},), False)
-    yield Row("key_type", "'cast(' ~ row_key('a') ~ ' as ' ~ key_type() ~ ') = ' ~ row_key('a')", ({"a": ("text", "x")},), True)
+    yield from _table(
+        "row_key",
+        "row_key('a') ~ ' is null'",
+        [(None, True), ("", False), ("x", False)],
+        columns={"a": "text"},
+    )
+    yield Row(
+        "row_key", "row_key('a') ~ ' = ' ~ row_key('b')", ({"a": ("text", "Ab"), "b": ("text", "Ab")},), True
+    )
+    yield Row(
+        "row_key", "row_key('a') ~ ' = ' ~ row_key('b')", ({"a": ("text", "Ab"), "b": ("text", "aB")},), False
+    )
+    yield Row(
+        "key_type",
+        "'cast(' ~ row_key('a') ~ ' as ' ~ key_type() ~ ') = ' ~ row_key('a')",
+        ({"a": ("text", "x")},),
+        True,
+    )
     yield Row("key_type", "'cast(null as ' ~ key_type() ~ ') is null'", ({"a": ("text", "x")},), True)
-    yield from _table("bit", "bit('a')", [(0, 1), (1, 2), (40, 2**40), (61, 2**61), (None, None)], columns=one)
     yield from _table(
-        "bits_and", "bits_and('a', 'b')",
-        [(6, 3, 2), (0, 7, 0), (2**61 + 1, 2**61, 2**61), (None, 1, None), (1, None, None)], columns=two,
-    )  # fmt: skip
-    yield from _table(
-        "bits_or", "bits_or('a', 'b')", [(6, 3, 7), (0, 0, 0), (2**61, 1, 2**61 + 1), (None, 1, None)], columns=two
+        "bit", "bit('a')", [(0, 1), (1, 2), (40, 2**40), (61, 2**61), (None, None)], columns=one
     )
     yield from _table(
-        "bits_without", "bits_without('a', 'b')",
-        [(7, 2, 5), (5, 2, 5), (2**61 + 3, 2**61 + 1, 2), (0, 1, 0), (None, 1, None)], columns=two,
-    )  # fmt: skip
+        "bits_and",
+        "bits_and('a', 'b')",
+        [(6, 3, 2), (0, 7, 0), (2**61 + 1, 2**61, 2**61), (None, 1, None), (1, None, None)],
+        columns=two,
+    )
+    yield from _table(
+        "bits_or",
+        "bits_or('a', 'b')",
+        [(6, 3, 7), (0, 0, 0), (2**61, 1, 2**61 + 1), (None, 1, None)],
+        columns=two,
+    )
+    yield from _table(
+        "bits_without",
+        "bits_without('a', 'b')",
+        [(7, 2, 5), (5, 2, 5), (2**61 + 3, 2**61 + 1, 2), (0, 1, 0), (None, 1, None)],
+        columns=two,
+    )
     # Calls stand in each other in the models; what binds tighter must not leak out of them.
     yield Row(
-        "bits_without", "bits_and(bits_without('a', 'b'), bits_or('b', bits_and('a', 'b')))",
-        ({"a": ("whole", 7), "b": ("whole", 2)},), 0,
-    )  # fmt: skip
-    yield Row("bits_or", "'1 + ' ~ bits_or('a', bits_and('a', 'b'))", ({"a": ("whole", 4), "b": ("whole", 6)},), 5)
+        "bits_without",
+        "bits_and(bits_without('a', 'b'), bits_or('b', bits_and('a', 'b')))",
+        ({"a": ("whole", 7), "b": ("whole", 2)},),
+        0,
+    )
+    yield Row(
+        "bits_or", "'1 + ' ~ bits_or('a', bits_and('a', 'b'))", ({"a": ("whole", 4), "b": ("whole", 6)},), 5
+    )
     for values, expected in [((1, 4, 4), 5), ((None, 8), 8), ((None, None), None), ((2**61, 1), 2**61 + 1)]:
         yield Row("bits_any", "bits_any('a')", tuple({"a": ("whole", value)} for value in values), expected)
     yield Row("bits_any", "bits_any(bit('a'))", ({"a": ("whole", 3)}, {"a": ("whole", 5)}), 40)
@@ -117,7 +144,8 @@ def _keys_and_bits() -> Iterator[Row]:
 def _clocks() -> Iterator[Row]:
     zoned = {"a": "time", "z": "text"}
     yield from _table(
-        "local_time", "local_time('a', 'z')",
+        "local_time",
+        "local_time('a', 'z')",
         [
             ("2026-11-22 10:00:00.123456", "UTC", "2026-11-22 10:00:00.123456"),
             ("2026-11-22 18:29:59", "Asia/Kolkata", "2026-11-22 23:59:59.000000"),
@@ -136,10 +164,12 @@ def _clocks() -> Iterator[Row]:
             (None, "UTC", None),
             ("2026-11-22 10:00:00", None, None),
         ],
-        columns=zoned, answer="time",
-    )  # fmt: skip
+        columns=zoned,
+        answer="time",
+    )
     yield from _table(
-        "utc_time", "utc_time('a', 'z')",
+        "utc_time",
+        "utc_time('a', 'z')",
         [
             ("2026-11-23 00:00:00", "Asia/Kolkata", "2026-11-22 18:30:00.000000"),
             ("2026-11-23 00:00:00", "America/New_York", "2026-11-23 05:00:00.000000"),
@@ -148,10 +178,12 @@ def _clocks() -> Iterator[Row]:
             ("2026-04-06 00:00:00", "Australia/Lord_Howe", "2026-04-05 13:30:00.000000"),
             (None, "UTC", None),
         ],
-        columns=zoned, answer="time",
-    )  # fmt: skip
+        columns=zoned,
+        answer="time",
+    )
     yield from _table(
-        "quarter_hour", "quarter_hour('a')",
+        "quarter_hour",
+        "quarter_hour('a')",
         [
             ("2026-11-22 10:14:59.999999", "2026-11-22 10:00:00.000000"),
             ("2026-11-22 10:15:00", "2026-11-22 10:15:00.000000"),
@@ -159,10 +191,12 @@ def _clocks() -> Iterator[Row]:
             ("1999-12-31 23:46:00", "1999-12-31 23:45:00.000000"),
             (None, None),
         ],
-        columns={"a": "time"}, answer="time",
-    )  # fmt: skip
+        columns={"a": "time"},
+        answer="time",
+    )
     yield from _table(
-        "add_seconds", "add_seconds('a', 'n')",
+        "add_seconds",
+        "add_seconds('a', 'n')",
         [
             ("2026-11-22 10:00:00.5", 1, "2026-11-22 10:00:01.500000"),
             ("2026-11-22 00:00:00", -1, "2026-11-21 23:59:59.000000"),
@@ -170,35 +204,66 @@ def _clocks() -> Iterator[Row]:
             (None, 1, None),
             ("2026-11-22 00:00:00", None, None),
         ],
-        columns={"a": "time", "n": "whole"}, answer="time",
-    )  # fmt: skip
+        columns={"a": "time", "n": "whole"},
+        answer="time",
+    )
     yield from _table(
-        "add_days", "add_days('a', 'n')",
-        [("2026-02-28", 1, "2026-03-01"), ("2028-02-28", 1, "2028-02-29"), ("2026-01-01", -1, "2025-12-31"), (None, 1, None)],
-        columns={"a": "day", "n": "whole"}, answer="day",
-    )  # fmt: skip
+        "add_days",
+        "add_days('a', 'n')",
+        [
+            ("2026-02-28", 1, "2026-03-01"),
+            ("2028-02-28", 1, "2028-02-29"),
+            ("2026-01-01", -1, "2025-12-31"),
+            (None, 1, None),
+        ],
+        columns={"a": "day", "n": "whole"},
+        answer="day",
+    )
     yield Row("add_days", "add_days('a', '-7')", ({"a": ("day", "2026-11-01")},), "2026-10-25", "day")
     yield from _table(
-        "aware_to_utc", "aware_to_utc('a')",
-        [("2026-11-22 10:00:00.25+05:30", "2026-11-22 04:30:00.250000"), ("2026-11-22 23:00:00-05:00", "2026-11-23 04:00:00.000000"), (None, None)],
-        columns={"a": "aware"}, answer="time",
-    )  # fmt: skip
+        "aware_to_utc",
+        "aware_to_utc('a')",
+        [
+            ("2026-11-22 10:00:00.25+05:30", "2026-11-22 04:30:00.250000"),
+            ("2026-11-22 23:00:00-05:00", "2026-11-23 04:00:00.000000"),
+            (None, None),
+        ],
+        columns={"a": "aware"},
+        answer="time",
+    )
     yield from _table(
-        "epoch_timestamp", "epoch_timestamp('a')",
-        [(0, "1970-01-01 00:00:00.000000"), (1_793_500_000, "2026-11-01 02:26:40.000000"), (-1, "1969-12-31 23:59:59.000000"), (None, None)],
-        columns={"a": "whole"}, answer="time",
-    )  # fmt: skip
+        "epoch_timestamp",
+        "epoch_timestamp('a')",
+        [
+            (0, "1970-01-01 00:00:00.000000"),
+            (1_793_500_000, "2026-11-01 02:26:40.000000"),
+            (-1, "1969-12-31 23:59:59.000000"),
+            (None, None),
+        ],
+        columns={"a": "whole"},
+        answer="time",
+    )
     yield from _table(
-        "timestamp_text", "timestamp_text('a')",
-        [("2026-01-02 03:04:05.000007", "2026-01-02 03:04:05.000007"), ("0999-01-01 00:00:00", "0999-01-01 00:00:00.000000"), (None, None)],
+        "timestamp_text",
+        "timestamp_text('a')",
+        [
+            ("2026-01-02 03:04:05.000007", "2026-01-02 03:04:05.000007"),
+            ("0999-01-01 00:00:00", "0999-01-01 00:00:00.000000"),
+            (None, None),
+        ],
         columns={"a": "time"},
-    )  # fmt: skip
-    yield from _table("day_text", "day_text('a')", [("2026-01-02", "2026-01-02"), (None, None)], columns={"a": "day"})
+    )
+    yield from _table(
+        "day_text", "day_text('a')", [("2026-01-02", "2026-01-02"), (None, None)], columns={"a": "day"}
+    )
     # A type, not a call: dbt's own macro, which an account's settings must not decide.
     yield from _table(
-        "type_timestamp", "'cast(a as ' ~ dbt.type_timestamp() ~ ')'",
-        [("2026-01-02 03:04:05", "2026-01-02 03:04:05.000000")], columns={"a": "text"}, answer="time",
-    )  # fmt: skip
+        "type_timestamp",
+        "'cast(a as ' ~ dbt.type_timestamp() ~ ')'",
+        [("2026-01-02 03:04:05", "2026-01-02 03:04:05.000000")],
+        columns={"a": "text"},
+        answer="time",
+    )
 
 
 def _texts() -> Iterator[Row]:
@@ -233,7 +298,8 @@ def _texts() -> Iterator[Row]:
         call = f"pattern_found('a', text_literal({json.dumps(pattern)}))"
         yield Row("pattern_found", call, ({"a": ("text", text)},), expected)
     yield from _table(
-        "sha256_hex", "sha256_hex('a')",
+        "sha256_hex",
+        "sha256_hex('a')",
         [
             ("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
             ("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
@@ -241,9 +307,10 @@ def _texts() -> Iterator[Row]:
             (None, None),
         ],
         columns={"a": "text"},
-    )  # fmt: skip
+    )
     yield from _table(
-        "uuid_inside", "uuid_inside('a')",
+        "uuid_inside",
+        "uuid_inside('a')",
         [
             (uuid, uuid.lower()),
             (f"ajs-next-{uuid}", uuid.lower()),
@@ -253,18 +320,31 @@ def _texts() -> Iterator[Row]:
             (None, None),
         ],
         columns={"a": "text"},
-    )  # fmt: skip
+    )
     for text in HOSTILE:
         # Equal to what was bound, and as long: a literal that ends early may still be valid SQL.
-        yield Row("text_literal", f"text_literal({json.dumps(text, ensure_ascii=False)})", ({"a": ("whole", 1)},), text)
-    yield Row("quoted_name", "quoted_name('A')", ({'"A"': ("text", "upper"), '"a b"': ("text", "spaced")},), "upper")
-    yield Row("quoted_name", "quoted_name('a b')", ({'"A"': ("text", "upper"), '"a b"': ("text", "spaced")},), "spaced")
+        yield Row(
+            "text_literal",
+            f"text_literal({json.dumps(text, ensure_ascii=False)})",
+            ({"a": ("whole", 1)},),
+            text,
+        )
+    yield Row(
+        "quoted_name", "quoted_name('A')", ({'"A"': ("text", "upper"), '"a b"': ("text", "spaced")},), "upper"
+    )
+    yield Row(
+        "quoted_name",
+        "quoted_name('a b')",
+        ({'"A"': ("text", "upper"), '"a b"': ("text", "spaced")},),
+        "spaced",
+    )
     yield Row("quoted_name", """quoted_name('say "x"')""", ({'"say ""x"""': ("text", "quoted")},), "quoted")
 
 
 def _readers() -> Iterator[Row]:
     yield from _table(
-        "try_timestamp", "try_timestamp('a')",
+        "try_timestamp",
+        "try_timestamp('a')",
         [
             ("2026-11-22", "2026-11-22 00:00:00.000000"),
             ("2026-11-22 10:11:12", "2026-11-22 10:11:12.000000"),
@@ -280,10 +360,12 @@ def _readers() -> Iterator[Row]:
             ("", None),
             (None, None),
         ],
-        columns={"a": "text"}, answer="time",
-    )  # fmt: skip
+        columns={"a": "text"},
+        answer="time",
+    )
     yield from _table(
-        "try_timestamp_utc", "try_timestamp_utc('a')",
+        "try_timestamp_utc",
+        "try_timestamp_utc('a')",
         [
             ("2026-11-22T10:00:00Z", "2026-11-22 10:00:00.000000"),
             ("2026-11-22T10:00:00.123Z", "2026-11-22 10:00:00.123000"),
@@ -299,19 +381,33 @@ def _readers() -> Iterator[Row]:
             ("", None),
             (None, None),
         ],
-        columns={"a": "text"}, answer="time",
-    )  # fmt: skip
-    yield from _table(
-        "try_number", "try_number('a')",
-        [("12", 12), ("-1.5", -1.5), ("0.000000001", 1e-9), ("1e3", 1000), (" 7 ", 7), ("1,000", None), ("x", None), ("NaN", None), ("", None), (None, None)],
         columns={"a": "text"},
-    )  # fmt: skip
+        answer="time",
+    )
+    yield from _table(
+        "try_number",
+        "try_number('a')",
+        [
+            ("12", 12),
+            ("-1.5", -1.5),
+            ("0.000000001", 1e-9),
+            ("1e3", 1000),
+            (" 7 ", 7),
+            ("1,000", None),
+            ("x", None),
+            ("NaN", None),
+            ("", None),
+            (None, None),
+        ],
+        columns={"a": "text"},
+    )
 
 
 def _staged() -> Iterator[Row]:
     """Macros without a branch of their own that are made of such ones."""
     yield from _table(
-        "utc_from_epoch", "utc_from_epoch('a')",
+        "utc_from_epoch",
+        "utc_from_epoch('a')",
         [
             (1_793_500_000, "2026-11-01 02:26:40.000000"),
             (1_793_500_000_250, "2026-11-01 02:26:40.250000"),
@@ -319,10 +415,12 @@ def _staged() -> Iterator[Row]:
             (1_793_500_000_250_000_000, "2026-11-01 02:26:40.250000"),
             (None, None),
         ],
-        columns={"a": "whole"}, answer="time",
-    )  # fmt: skip
+        columns={"a": "whole"},
+        answer="time",
+    )
     yield from _table(
-        "local_from_text", "local_from_text('a', 'z')",
+        "local_from_text",
+        "local_from_text('a', 'z')",
         [
             ("1793500000", "Asia/Kolkata", "2026-11-01 07:56:40.000000"),
             ("1793500000.25", "UTC", "2026-11-01 02:26:40.250000"),
@@ -332,10 +430,12 @@ def _staged() -> Iterator[Row]:
             ("nothing", "UTC", None),
             (None, "UTC", None),
         ],
-        columns={"a": "text", "z": "text"}, answer="time",
-    )  # fmt: skip
+        columns={"a": "text", "z": "text"},
+        answer="time",
+    )
     yield from _table(
-        "identifier_shape", "identifier_shape('a')",
+        "identifier_shape",
+        "identifier_shape('a')",
         [
             (None, None),
             ("", "empty"),
@@ -346,4 +446,4 @@ def _staged() -> Iterator[Row]:
             ("@", "other"),
         ],
         columns={"a": "text"},
-    )  # fmt: skip
+    )

@@ -28,6 +28,7 @@ CUT_HOUR_SHARE = 0.25  # of the last delivered hour must be missing for the cut 
 HEAD_SHARE = 0.70  # before the cut, this part of the destination's usual share must have arrived
 WIDE_SHARE = 0.60  # stopped together: this part of a destination's events makes it the destination's fault
 TOGETHER_DAYS = 1  # events that stop within a day of each other stopped together
+READ_MIDWAY = 0.05  # of a day's messages; a smaller loss is a loss as on other days
 UNMATCHED = 0.20  # missing and unexpected of one cell are the same messages when they differ by no more
 
 
@@ -101,7 +102,7 @@ def _broken(
         & (days_of(evidence.cells) >= np.datetime64(evidence.first_day, "D"))
         & (evidence.cells["expected"] + evidence.cells["pending"] > 0)
     ]
-    days = np.unique(np.concatenate([absent, days_of(every)]))
+    days = np.unique(np.concatenate([absent, days_of(every), _read_midway(cells)]))
     if not len(days):
         days = np.array([evidence.last_day], dtype="datetime64[D]")
     hit = every[np.isin(days_of(every), days)]
@@ -113,6 +114,14 @@ def _broken(
         # A file that is not read in full also leaves parts of days behind.
         evidence={"problem": problem, "days_without_export": _dates(days), "reason": "unreadable"},
     )
+
+
+def _read_midway(cells: pd.DataFrame) -> Days:
+    """The last day with a delivery, when much of it is missing: read while it went on, and never again."""
+    none = np.array([], dtype="datetime64[D]")
+    there = cells[cells["exported"].astype(bool)]
+    last = there[there["day"] == there["day"].max()]
+    return np.unique(days_of(last)) if last["missing"].sum() > READ_MIDWAY * last["expected"].sum() else none
 
 
 def _whole_days(destination: str, cells: pd.DataFrame, days: Days, *, never: bool) -> Finding:

@@ -105,12 +105,13 @@ def _events_of(evidence: Evidence, source: str, destination: str) -> tuple[str |
 def _silent_from(evidence: Evidence, source: str, received: datetime | None) -> date:
     """The first day with something missing: that of the last message, unless it came in its last hours."""
     if received is None:
-        # The table is gone. What earlier runs counted still says how far it reached.
+        # The table is gone. What earlier runs counted still says how far it reached; the last of those days
+        # may have been counted while it went on.
         history = evidence.sources.get(source)
         counted = np.flatnonzero(history.total) if history is not None else np.array([])
         if history is None or not len(counted):
             return evidence.data_from
-        return as_date(history.days[counted[-1]]) + timedelta(days=1)
+        return as_date(history.days[counted[-1]])
     return max(local(received + SETTLED, evidence.workspace.timezone).date(), evidence.data_from)
 
 

@@ -4,47 +4,85 @@
 -#}
 with
 
-grouped as (
+clocks as (
+    select distinct clock, timezone from {{ source('inputs', 'input_destinations') }}
+),
+
+slots as (
+    {%- for clock in ['timestamp', 'received_at', 'sent_at', 'original_timestamp'] %}
+    select distinct '{{ clock }}' as clock, slot_{{ clock }} as slot
+    from {{ ref('int_matches') }}
+    where slot_{{ clock }} is not null
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+),
+
+-- A zone's wall clock is looked up once a slot, not once a row: the engines take their time over it.
+local_slots as (
     select
-        destinations.destination,
-        destinations.matching,
-        destinations.timezone,
-        case destinations.clock
-            when 'received_at' then matches.slot_received_at
-            when 'sent_at' then matches.slot_sent_at
-            when 'original_timestamp' then matches.slot_original_timestamp
-            else matches.slot_timestamp
-        end as slot,
+        clocks.clock,
+        clocks.timezone,
+        slots.slot,
+        {{ local_time('slots.slot', 'clocks.timezone') }} as local_slot
+    from slots
+    inner join clocks on slots.clock = clocks.clock
+),
+
+-- Summed by hour before it is spread over the destinations, of which many share a zone.
+hourly as (
+    select
+        clocks.clock,
+        clocks.timezone,
+        cast(local_slots.local_slot as date) as day,
+        extract(hour from local_slots.local_slot) as hour,
         matches.source,
         matches.event_text as event,
-        case
-            when {{ bits_and('matches.want', bit('destinations.bit_index')) }} <> 0 then 'expected'
-            when {{ bits_and('matches.no_identifier', bit('destinations.bit_index')) }} <> 0 then 'no_identifier'
-            when {{ bits_and('matches.bad_identifier', bit('destinations.bit_index')) }} <> 0 then 'bad_identifier'
-            when {{ bits_and('matches.consent', bit('destinations.bit_index')) }} <> 0 then 'consent'
-            else 'not_routed'
-        end as reason,
+        matches.want,
+        matches.no_identifier,
+        matches.bad_identifier,
+        matches.consent,
         sum(matches.messages) as messages
     from {{ ref('int_matches') }} as matches
-    inner join (
-        select distinct destination, source from {{ source('inputs', 'input_routes') }}
-    ) as routed_sources on matches.source = routed_sources.source
-    inner join {{ source('inputs', 'input_destinations') }} as destinations
-        on routed_sources.destination = destinations.destination
-    group by 1, 2, 3, 4, 5, 6, 7
+    cross join clocks
+    left join local_slots
+        on
+            clocks.clock = local_slots.clock
+            and clocks.timezone = local_slots.timezone
+            and case clocks.clock
+                when 'received_at' then matches.slot_received_at
+                when 'sent_at' then matches.slot_sent_at
+                when 'original_timestamp' then matches.slot_original_timestamp
+                else matches.slot_timestamp
+            end = local_slots.slot
+    where matches.source is not null
+    group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 ),
 
 daily as (
     select
-        destination,
-        matching,
-        cast({{ local_time('slot', 'timezone') }} as date) as day,
-        extract(hour from {{ local_time('slot', 'timezone') }}) as hour,
-        source,
-        event,
-        reason,
-        sum(messages) as messages
-    from grouped
+        destinations.destination,
+        destinations.matching,
+        hourly.day,
+        hourly.hour,
+        hourly.source,
+        hourly.event,
+        case
+            when {{ bits_and('hourly.want', bit('destinations.bit_index')) }} <> 0 then 'expected'
+            when {{ bits_and('hourly.no_identifier', bit('destinations.bit_index')) }} <> 0 then 'no_identifier'
+            when {{ bits_and('hourly.bad_identifier', bit('destinations.bit_index')) }} <> 0 then 'bad_identifier'
+            when {{ bits_and('hourly.consent', bit('destinations.bit_index')) }} <> 0 then 'consent'
+            else 'not_routed'
+        end as reason,
+        sum(hourly.messages) as messages
+    from hourly
+    inner join (
+        select distinct destination, source from {{ source('inputs', 'input_routes') }}
+    ) as routed_sources on hourly.source = routed_sources.source
+    inner join {{ source('inputs', 'input_destinations') }} as destinations
+        on
+            routed_sources.destination = destinations.destination
+            and hourly.clock = destinations.clock
+            and hourly.timezone = destinations.timezone
     group by 1, 2, 3, 4, 5, 6, 7
 ),
 

@@ -1,14 +1,17 @@
-{#- The raw name is the identity: names that fold into one table stay apart here. -#}
+{#-
+  The raw name is the identity: names that fold into one table stay apart here. A run that is limited to some days
+  still knows the names of all days that it read: what a name means to a contract must not depend on the limits.
+-#}
 {{ config(
     schema='reconciliation',
-    window='workspace_days'
+    window='named_days'
 ) }}
 with
 
 open_days as (
     select day
     from {{ ref('int_open_days') }}
-    where destination = '' and in_scope
+    where destination = ''
 ),
 
 utc_days as (
