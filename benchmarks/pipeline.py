@@ -23,7 +23,7 @@ def prepare(folder: Path) -> Any:
     import dagster_project.resources.gx  # noqa: F401
     from dagster_project.core.load import load_workspace
     from dagster_project.resources.dbt import DbtProject
-    from dagster_project.session import project_root
+    from dagster_project.settings import project_root
 
     workspace = load_workspace(folder / "expectations")
     environment = {"RECON_TARGET": "duckdb", "RECON_DUCKDB_PATH": str(folder / "warehouse.duckdb")}

@@ -94,7 +94,11 @@ def reconcile_incidents(
     rows: dict[str, dict[str, Any]] = {}
     transitions: list[Transition] = []
     for name, finding in found.items():
-        row, change = _found(name, finding, known.get(name), diagnosis, moment, run_id)
+        before = known.get(name)
+        if before is not None and _settled(finding, before):
+            row, change = _not_found(before, diagnosis, False, moment, run_id)
+        else:
+            row, change = _found(name, finding, before, diagnosis, moment, run_id)
         rows[name] = row
         transitions += [Transition(name, change)] if change else []
     for name, row in known.items():
@@ -200,6 +204,11 @@ def _not_found(
     # What another incident explains by now is not over: it is told there, so nobody hears "resolved".
     silent = absorbed or before["severity"] == "info" or before["told"] is None
     return after, None if silent else "resolved"
+
+
+def _settled(finding: Finding, before: Mapping[str, Any]) -> bool:
+    """Whether people were told of a rename that the contract has taken up since: to them it is over."""
+    return finding.kind == "event_renamed" and finding.severity == "info" and before["told"] is not None
 
 
 def _out_of_sight(before: Mapping[str, Any], diagnosis: Diagnosis) -> bool:

@@ -85,6 +85,18 @@ def changed_days(census: pd.DataFrame, before: pd.DataFrame, since: date | None)
     return sorted(day for day in now.keys() | old.keys() if now.get(day) != old.get(day))
 
 
+def begun_days(warehouse: Warehouse, kind: str) -> dict[str, list[date]]:
+    """Days that a run which never ended was reading, of each source or destination.
+
+    What it has read may be gone from what is landed, and then no census tells that it was ever there.
+    """
+    table = "input_received_days" if kind == "source" else "input_export_days"
+    found: dict[str, list[date]] = {}
+    for row in rows_of(warehouse.frame(f"select {kind} as name, day from {WORK}.{table}")):
+        found.setdefault(row.name, []).append(as_day(row.day))
+    return found
+
+
 def with_following(days: Iterable[date], known: Iterable[date]) -> list[date]:
     """The days and those known ones after each that may hold a later copy of one of its messages."""
     wanted = set(days)
@@ -191,6 +203,8 @@ def remember(warehouse: Warehouse, workspace: Workspace, dbt: DbtProject) -> Non
         kept = kept[~kept["name"].isin(read)]
         sql = pd.DataFrame([{"kind": "sql", "name": "dbt", "fingerprint": dbt.fingerprint()}])
         session.replace(f"{WORK}.state_contracts", pd.concat([done, kept, sql]), CONTRACTS)
+        session.execute(f"delete from {WORK}.input_received_days")
+        session.execute(f"delete from {WORK}.input_export_days")
         session.execute(f"delete from {WORK}.state_open_days")
         session.execute(
             f"insert into {WORK}.state_open_days select destination, day from {WORK}.int_open_days where not in_scope"

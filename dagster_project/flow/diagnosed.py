@@ -53,7 +53,7 @@ def diagnose_window(context: RunContext) -> Diagnosed:
     for column in ("kind", "severity"):
         told = dict(zip(incidents["incident_id"], incidents[column], strict=True))
         windows[column] = [told[key] for key in windows["incident_id"]]
-    windows = _with_lasting(warehouse, windows, incidents)
+    windows = _with_lasting(context, windows, incidents)
     # Findings come in order of cause: what explains more stands first.
     links["link_rank"] = range(len(links))
     # Defined before the transaction: a definition within it would keep half of it on Snowflake.
@@ -81,12 +81,15 @@ def diagnose_window(context: RunContext) -> Diagnosed:
     return Diagnosed(len(open_now), counts, models)
 
 
-def _with_lasting(warehouse: Warehouse, windows: pd.DataFrame, incidents: pd.DataFrame) -> pd.DataFrame:
-    """The windows of this run's findings, and those of incidents that are open but too old to be seen again."""
-    warehouse.ensure(f"{WORK}.incident_windows", WINDOWS)
-    before = warehouse.frame(f"select * from {WORK}.incident_windows")
-    still_open = set(incidents.loc[incidents["status"] == "open", "incident_id"])
-    lasting = before[before["incident_id"].isin(still_open - set(windows["incident_id"]))]
+def _with_lasting(context: RunContext, windows: pd.DataFrame, incidents: pd.DataFrame) -> pd.DataFrame:
+    """The windows of this run's findings, and those of incidents that are open but out of this run's sight.
+
+    An incident that was found again, and hits nobody any more, holds no window any more.
+    """
+    context.warehouse.ensure(f"{WORK}.incident_windows", WINDOWS)
+    before = context.warehouse.frame(f"select * from {WORK}.incident_windows")
+    unseen = incidents[(incidents["status"] == "open") & (incidents["run_id"] != context.run_id)]
+    lasting = before[before["incident_id"].isin(unseen["incident_id"])]
     return (
         windows if lasting.empty else pd.concat([windows, lasting[list(windows.columns)]], ignore_index=True)
     )

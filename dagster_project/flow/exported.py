@@ -7,7 +7,15 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from dagster_project.core.contracts import Destination, Workspace
-from dagster_project.flow.census import CENSUS, CENSUS_SINCE, as_day, changed_days, fingerprints, take_census
+from dagster_project.flow.census import (
+    CENSUS,
+    CENSUS_SINCE,
+    as_day,
+    begun_days,
+    changed_days,
+    fingerprints,
+    take_census,
+)
 from dagster_project.flow.context import Health, RunContext
 from dagster_project.flow.inputs import TABLES, WORK, local, write_inputs
 from dagster_project.flow.landing import land_files
@@ -42,6 +50,7 @@ def read_exports(context: RunContext) -> list[Health]:
     context.dbt.run([f"stg_destination__{each.name}" for each in workspace.destinations])
 
     before = warehouse.frame(f"select * from {WORK}.state_census where kind = 'destination'")
+    begun = begun_days(warehouse, "destination")
     censuses: list[pd.DataFrame] = []
     ranges: list[dict[str, object]] = []
     to_read: list[dict[str, object]] = []
@@ -69,7 +78,7 @@ def read_exports(context: RunContext) -> list[Health]:
             )
             results.append(Health(name, "broken", problems[name]))
             continue
-        days = changed_days(census, own, since)
+        days = sorted({*changed_days(census, own, since), *begun.get(name, [])})
         to_read += [{"destination": name, "day": day} for day in days]
         dated = census[census["day"].notna()]
         timeless = int(census.loc[census["day"].isna(), "rows_seen"].sum())

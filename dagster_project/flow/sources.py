@@ -13,6 +13,7 @@ from dagster_project.flow.census import (
     CENSUS_SINCE,
     CONTRACTS,
     as_day,
+    begun_days,
     changed_days,
     fingerprints,
     forget_other_version,
@@ -51,6 +52,7 @@ def read_sources(context: RunContext) -> list[Health]:
 
     before = warehouse.frame(f"select * from {WORK}.state_census where kind = 'source'")
     known = warehouse.frame(f"select * from {WORK}.state_contracts where kind = 'source'")
+    begun = begun_days(warehouse, "source")
     now = fingerprints(workspace)
     censuses: list[pd.DataFrame] = []
     ranges: list[dict[str, object]] = []
@@ -80,8 +82,9 @@ def read_sources(context: RunContext) -> list[Health]:
             )
             results.append(Health(source.name, "broken", problems[source.name]))
             continue
-        changed = changed_days(census, own if same_contract else own.iloc[0:0], since)
-        changed_of[source.name] = changed
+        # Under another contract every day is read again, also one whose rows are gone.
+        changed = changed_days(census, own if same_contract else own.assign(checksum=None), since)
+        changed_of[source.name] = sorted({*changed, *begun.get(source.name, [])})
         known_of[source.name] = [as_day(day) for day in census["day"] if not pd.isna(day)]
         censuses.append(census)
         ranges.append({"kind": "source", "name": source.name, "since": since})

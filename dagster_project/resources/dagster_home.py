@@ -55,7 +55,9 @@ def _connect(storage: SqliteEventLogStorage, shard: str) -> Iterator[Connection]
         address = storage.conn_string_for_shard(shard)
         if address not in _engines:
             engine = sa.create_engine(
-                address, poolclass=sa.pool.StaticPool, connect_args={"timeout": 60, "check_same_thread": False}
+                address,
+                poolclass=sa.pool.StaticPool,
+                connect_args={"timeout": 60, "check_same_thread": False},
             )
             sa.event.listen(
                 engine, "connect", lambda connection, _record: connection.execute("PRAGMA synchronous=NORMAL")

@@ -262,6 +262,18 @@ def test_rows_that_change_between_a_killed_run_and_the_next_are_not_lost(midway:
     assert disagreements(midway, LATER) == []
 
 
+def test_rows_that_only_a_killed_run_has_seen_are_forgotten(build: Build) -> None:
+    """A first run reads days, dies, and the days are gone when the next begins: no census ever held them."""
+    project = build(contract(destination("mail")))
+    keep = [_sent("k", at(1))]
+    project.land([*keep, _sent("l", at(3))], [_held("mail", "l", at(3)), _held("mail", "m", at(5))])
+    with pytest.raises(Killed):
+        project.run(AS_OF, kill_after="matched")
+    project.land(keep, [])
+    project.run(AS_OF)
+    assert disagreements(project, AS_OF) == []
+
+
 def _differing(found: dict[str, Any], told: dict[str, Any]) -> list[str]:
     """Tables of two warehouses that do not hold the same rows; what a run was handed is not a result."""
     assert found.keys() == told.keys()

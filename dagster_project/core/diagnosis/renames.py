@@ -353,7 +353,7 @@ def _finding(evidence: Evidence, history: SourceHistory, pair: Pair, chain: list
     )
     return Finding(
         kind="event_renamed",
-        severity="critical" if waiting else "warning",
+        severity="critical" if waiting else "info" if _accepted(evidence, history, pair.new) else "warning",
         source=source,
         event=old,
         renamed_to=new,
@@ -376,6 +376,13 @@ def _finding(evidence: Evidence, history: SourceHistory, pair: Pair, chain: list
             "new_now_per_day": round(pair.gained, 1),
         },
     )
+
+
+def _accepted(evidence: Evidence, history: SourceHistory, new: int) -> bool:
+    """Whether the contract knows the new name by now: its plan lists it, or some destination names it."""
+    if evidence.workspace.plan_for(history.source).declared:
+        return bool(history.planned[new])
+    return bool(evidence.listed(history.source, history.events[new]))
 
 
 def _quiet_days(history: SourceHistory, pair: Pair) -> int:

@@ -1,0 +1,273 @@
+"""What `recon` says, where it says it, and how it ends; every command in a process of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import date
+
+import dagster as dg
+import pytest
+from commands.conftest import AS_OF, NEW, OLD, RENAMED, Desk, Ended, desk_in, ended
+
+from dagster_project.flow.census import as_day
+
+TIME = AS_OF.isoformat() + "Z"
+COLUMNS = {
+    *("incident_id", "kind", "severity", "status", "source", "event", "renamed_to", "property", "identifier"),
+    *("destinations", "started_on", "ended_on", "detected_at", "resolved_at", "messages_affected"),
+    *("title", "explanation", "suggestion", "evidence"),
+}
+
+# ---- without a run -------------------------------------------------------------------------------------
+
+
+def test_a_right_configuration_is_in_order(empty_desk: Desk) -> None:
+    done = empty_desk.recon("check")
+    assert (done.code, done.err) == (0, "")
+    assert "2 sources, 2 destinations, 2 planned events; everything is in order" in done.out
+    assert empty_desk.recon("check", "--format", "json").json == {"ok": True, "problems": []}
+
+
+@pytest.mark.parametrize("command", [("check",), ("run",), ("generate",)], ids=" ".join)
+def test_a_wrong_configuration_is_told_with_its_place_and_ends_with_2(
+    command: tuple[str, ...], empty_desk: Desk
+) -> None:
+    file = empty_desk.write(
+        "destinations/crm.yml",
+        "name: crm\ntimezone: Europe/Berlln\ngrain: event\nreceives: {sources: all, events: all}\n"
+        "export: {table: exports.crm, columns: {event_name: e, event_time: t, message_id: m}}\n",
+    )
+    done = empty_desk.recon(*command)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"{file}:2:11: ")
+    assert "Europe/Berlin" in done.err
+
+
+def test_every_problem_of_a_configuration_is_an_object_of_its_own_in_json(empty_desk: Desk) -> None:
+    file = empty_desk.write(
+        "workspace.yml", "name: acme\ntimezon: UTC\nsources: {web: {}, app: {schma: x}}\n"
+    )
+    done = empty_desk.recon("check", "--format", "json")
+    assert done.code == 2
+    assert not done.json["ok"]
+    places = {(each["file"], each["line"]) for each in done.json["problems"]}
+    assert {(str(file), 2), (str(file), 3)} <= places
+    assert all(each["fact"] and each["instead"] and each["column"] for each in done.json["problems"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "--form", "yaml"], "--form"),
+        (["run", "--as-of", "yesterday"], "write it like 2026-11-09T12:00:00Z"),
+        (["run", "--from", "9 Nov"], "write it like 2026-11-09"),
+        (["run", "--from", "2026-11-09", "--to", "2026-11-08"], "swap them"),
+        (["reconcile"], "reconcile"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_use_is_told_and_ends_with_2(words: list[str], said: str, empty_desk: Desk) -> None:
+    done = empty_desk.recon(*words)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+
+
+def test_before_any_run_no_incident_is_open(empty_desk: Desk) -> None:
+    done = empty_desk.recon("incidents")
+    assert (done.code, done.out.strip()) == (0, "no incident is open")
+    done = empty_desk.recon("incidents", "--all", "--format", "json")
+    assert (done.code, done.json) == (0, [])
+
+
+def test_what_the_warehouse_lacks_is_named(empty_desk: Desk) -> None:
+    empty_desk.shop.warehouse.execute("drop table web.tracks")
+    empty_desk.shop.warehouse.execute("drop table exports.crm")
+    assert empty_desk.recon("check").code == 0
+    done = empty_desk.recon("check", "--warehouse")
+    assert done.code == 2
+    assert "table web.tracks does not exist" in done.err
+    assert "table exports.crm does not exist" in done.err
+    facts = [
+        each["fact"] for each in empty_desk.recon("check", "--warehouse", "--format", "json").json["problems"]
+    ]
+    assert len(facts) == 2
+
+
+def test_what_is_generated_is_written_kept_fresh_and_told_when_stale(empty_desk: Desk) -> None:
+    folder = empty_desk.folder / "expectations"
+    done = empty_desk.recon("generate", "--check")
+    assert done.code == 1
+    assert "missing; run `recon generate`" in done.err
+    assert empty_desk.recon("generate").code == 0
+    assert (folder / "suites" / "mail__counts.json").is_file()
+    assert (folder / "schema" / "destination.schema.json").is_file()
+    done = empty_desk.recon("generate", "--check")
+    assert (done.code, done.err) == (0, "")
+    # A destination that goes leaves suites over; one that changes makes its own stale.
+    (folder / "destinations" / "crm.yml").unlink()
+    mail = json.loads((folder / "destinations" / "mail.yml").read_text("utf-8"))
+    empty_desk.write(
+        "destinations/mail.yml", json.dumps(mail | {"identifiers": {"user_id": {"required": True}}})
+    )
+    done = empty_desk.recon("generate", "--check")
+    assert done.code == 1
+    assert "crm__counts.json: left over" in done.err
+    assert empty_desk.recon("generate").code == 0
+    assert not (folder / "suites" / "crm__counts.json").exists()
+    assert empty_desk.recon("generate", "--check").code == 0
+
+
+# ---- a workspace in which all is well ------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    return desk_in(tmp_path_factory.mktemp("clean") / "desk")
+
+
+@pytest.fixture(scope="module")
+def clean_run(clean: Desk) -> Ended:
+    return clean.recon("run", "--as-of", TIME, "--format", "json")
+
+
+def test_a_reconciled_workspace_ends_with_0_and_json_alone(clean_run: Ended) -> None:
+    assert clean_run.code == 0, clean_run.err
+    told = clean_run.json
+    assert (told["exit_code"], told["incidents"], told["broken"], told["checks_broken"]) == (0, [], [], 0)
+    assert told["as_of"] == TIME
+    # Progress is for people, on the other stream.
+    assert "one row per message" in clean_run.err
+
+
+def test_every_complete_day_until_the_as_of_time_is_open(clean: Desk, clean_run: Ended) -> None:
+    frame = clean.shop.frame("select day, verdict from reconciliation_published.window_status")
+    days = {as_day(day) for day in frame["day"]}
+    assert max(days) == AS_OF.date()
+    still_held = {as_day(day) for day in frame.loc[frame["verdict"] == "held", "day"]}
+    assert still_held == {AS_OF.date()}
+
+
+@pytest.fixture(scope="module")
+def instance(clean: Desk, clean_run: Ended) -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance that the run was recorded in, as the UI opens it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(clean.folder / "state"))
+        with dg.DagsterInstance.get() as found:
+            yield found
+
+
+def test_the_run_is_one_dagster_run_with_assets_checks_and_numbers(
+    instance: dg.DagsterInstance, clean_run: Ended
+) -> None:
+    run = instance.get_run_by_id(clean_run.json["run_id"])
+    assert run is not None
+    assert (run.job_name, run.status) == ("reconcile", dg.DagsterRunStatus.SUCCESS)
+    assert run.tags["dagster/asset_partition_range_end"] == AS_OF.date().isoformat()
+    events = [each.dagster_event for each in instance.all_logs(run.run_id) if each.dagster_event]
+    assets = {
+        "/".join(each.asset_key.path) for each in events if each.is_step_materialization and each.asset_key
+    }
+    assert {
+        *("sources/web", "sources/app", "exported/mail", "exported/crm", "normalised/int_messages"),
+        *("matched/int_cells_daily", "diagnosed/incidents", "judged/mail", "gated/verdicts"),
+        *("published/event_counts_daily", "published/release_mail", "notified/outbox"),
+    } <= assets
+    checks = {
+        ("/".join(each.asset_key.path), each.check_name): each
+        for each in (event.asset_check_evaluation_data for event in events if _is_check(event))
+    }
+    for family in ("names", "counts", "freshness", "identifiers", "properties"):
+        check = checks["judged/mail", family]
+        assert check.passed
+        numbers = [
+            each
+            for each in check.metadata.values()
+            if isinstance(each, dg.FloatMetadataValue | dg.IntMetadataValue)
+        ]
+        assert len(numbers) >= 3, family
+    assert checks["gated/gate_mail", "open"].passed
+
+
+def _is_check(event: dg.DagsterEvent) -> bool:
+    return event.event_type_value == "ASSET_CHECK_EVALUATION"
+
+
+def test_two_runs_at_once_take_turns_and_both_end_well(clean: Desk, clean_run: Ended) -> None:
+    """One over some days, one over all; the one that comes second says whom it waits for."""
+    first = clean.start("run", "--as-of", TIME, "--from", "2026-11-02", "--to", "2026-11-03")
+    second = clean.start("run", "--as-of", TIME, "--format", "json")
+    done = [ended(first), ended(second)]
+    assert [each.code for each in done] == [0, 0], [each.err for each in done]
+    waited = [each for each in done if "another run of this workspace is at work" in each.err]
+    assert len(waited) == 1
+    assert done[1].json["incidents"] == []
+    assert "Everything is reconciled." in done[0].out
+
+
+def test_the_days_asked_for_are_the_partitions_of_the_run(instance: dg.DagsterInstance, clean: Desk) -> None:
+    ranges = {
+        (run.tags["dagster/asset_partition_range_start"], run.tags["dagster/asset_partition_range_end"])
+        for run in instance.get_runs()
+    }
+    assert ("2026-11-02", "2026-11-03") in ranges
+
+
+def test_a_suite_that_cannot_be_read_ends_with_3_and_holds_its_destination(
+    clean: Desk, clean_run: Ended
+) -> None:
+    desk = Desk(clean.shop.copy_to(clean.folder.parent / "corrupt"))
+    desk.write("suites/mail__counts.json", '{"name": "mail__counts", "expectations": [')
+    # A late message opens a day again, so that there is one to judge.
+    day = date(2026, 11, 13)
+    desk.shop.warehouse.execute(
+        f"insert into web.tracks select id || '-2' as id, * exclude (id) from web.tracks "
+        f"where cast(timestamp as date) = date '{day}' limit 1"
+    )
+    done = desk.recon("run", "--as-of", TIME)
+    assert done.code == 3, done.err
+    assert "checks could not be judged" in done.err
+    held = desk.shop.held("mail")
+    assert day in held
+    assert desk.shop.held("crm") == []
+
+
+# ---- a workspace in which an event was renamed ---------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def renamed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Desk, Ended]:
+    desk = desk_in(tmp_path_factory.mktemp("renamed") / "desk", renamed=True)
+    return desk, desk.recon("run", "--as-of", TIME)
+
+
+def test_a_rename_ends_with_1_and_is_told_in_a_line(renamed: tuple[Desk, Ended]) -> None:
+    _, done = renamed
+    assert done.code == 1, done.err
+    (line,) = [each for each in done.out.splitlines() if each.startswith("CRITICAL")]
+    assert OLD in line
+    assert NEW in line
+    assert "mail" in done.out
+
+
+def test_incidents_are_told_in_words_and_as_rows(renamed: tuple[Desk, Ended]) -> None:
+    desk, _ = renamed
+    done = desk.recon("incidents")
+    assert done.code == 1
+    assert "event_renamed" in done.out
+    assert "What to do: " in done.out
+    done = desk.recon("incidents", "--format", "json")
+    assert done.code == 1
+    (row,) = done.json
+    assert row.keys() == COLUMNS
+    assert (row["kind"], row["source"], row["event"], row["renamed_to"]) == ("event_renamed", "web", OLD, NEW)
+    assert (row["started_on"], row["destinations"]) == (RENAMED.isoformat(), ["mail"])
+    assert len(desk.recon("incidents", "--all", "--format", "json").json) >= 1
+
+
+def test_a_run_after_which_nothing_changed_finds_the_same(renamed: tuple[Desk, Ended]) -> None:
+    desk, _ = renamed
+    before = desk.recon("incidents", "--format", "json").json
+    done = desk.recon("run", "--as-of", TIME, "--format", "json")
+    assert done.code == 1
+    assert done.json["incidents"] == before
