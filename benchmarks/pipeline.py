@@ -34,7 +34,7 @@ def prepare(folder: Path) -> Any:
 
 
 def run(folder: Path, prepared: Any, as_of: datetime, run_id: str) -> dict[str, Any]:
-    """One run: seconds and rows of each stage, seconds of each model, the books, and memory."""
+    """One run: seconds, processor seconds and rows of each stage, seconds of each model, the books, and memory."""
     from dagster_project.flow import (
         diagnosed,
         exported,
@@ -63,12 +63,13 @@ def run(folder: Path, prepared: Any, as_of: datetime, run_id: str) -> dict[str, 
         "gated": gated.gate,
         "published": published.publish,
     }
-    measured: list[tuple[str, float, int]] = []
+    measured: list[tuple[str, float, float, int]] = []
     models: dict[str, float] = {}
     for name, stage in stages.items():
-        started = time.perf_counter()
+        started, used = time.perf_counter(), time.process_time()
         done = stage(context)
-        measured.append((name, time.perf_counter() - started, _rows(name, done)))
+        wall, cpu = time.perf_counter() - started, time.process_time() - used
+        measured.append((name, wall, cpu, _rows(name, done)))
         for model in getattr(done, "models", []):
             models[model.name] = models.get(model.name, 0.0) + model.seconds
     sums = warehouse.frame(

@@ -73,6 +73,16 @@ def _options() -> argparse.Namespace:
 # ----------------------------------------------------------------------------------- parts, each a process
 
 
+def _part_make(folder: Path, shape: Shape) -> dict[str, Any]:
+    """All rows, and two warehouses of them. Apart, for a child's peak of memory starts at its parent's size."""
+    master = folder / "master.duckdb"
+    make_master(master, shape)
+    for name, days in (("history", shape.days), ("short_history", HISTORY)):
+        write_expectations(folder / name / "expectations", shape)
+        land(folder / name / "warehouse.duckdb", master, shape, None, shape.as_of(days))
+    return {}
+
+
 def _part_floor(folder: Path, shape: Shape) -> dict[str, Any]:
     import floor
     from pipeline import peak_mb
@@ -109,29 +119,24 @@ def _runs(folder: Path, shape: Shape, days: list[int]) -> dict[str, Any]:
 
 
 def _part_parse(folder: Path, shape: Shape) -> dict[str, Any]:
-    """dbt's parse alone: from nothing, and again by a fresh object on the files of the first."""
+    """dbt's parse alone, its import left out; partial when an earlier process has left its files."""
+    import dbt.cli.main  # noqa: F401
+
     from dagster_project.core.load import load_workspace
     from dagster_project.resources.dbt import DbtProject
     from dagster_project.settings import project_root
 
+    project = DbtProject(project_root() / "dbt", folder / "parse", {"RECON_DUCKDB_PATH": ":memory:"})
+    project.render(load_workspace(folder / "expectations"))
     started = time.perf_counter()
-    import dbt.cli.main  # noqa: F401
-
-    imported = time.perf_counter() - started
-    workspace = load_workspace(folder / "expectations")
-    seconds = []
-    for _ in range(2):
-        project = DbtProject(project_root() / "dbt", folder / "parse", {"RECON_DUCKDB_PATH": ":memory:"})
-        project.render(workspace)
-        started = time.perf_counter()
-        project.manifest()
-        seconds.append(time.perf_counter() - started)
-    return {"import": imported, "cold": seconds[0], "partial": seconds[1]}
+    project.manifest()
+    return {"seconds": time.perf_counter() - started}
 
 
 PARTS: Final[dict[str, Callable[[Path, Shape], dict[str, Any]]]] = {
     "floor": _part_floor,
     "history": _part_history,
+    "make": _part_make,
     "parse": _part_parse,
     "short_history": _part_short_history,
 }
@@ -154,11 +159,7 @@ def _apart(part: str, folder: Path, options: argparse.Namespace) -> dict[str, An
 def _compare(folder: Path, shape: Shape, options: argparse.Namespace) -> None:
     load = os.getloadavg()[0]
     started = time.perf_counter()
-    master = folder / "master.duckdb"
-    make_master(master, shape)
-    for name, days in (("history", shape.days), ("short_history", HISTORY)):
-        write_expectations(folder / name / "expectations", shape)
-        land(folder / name / "warehouse.duckdb", master, shape, None, shape.as_of(days))
+    _apart("make", folder, options)
     print(
         f"{shape.messages:,} messages in {shape.days} days and the one after, 10 sources, {shape.destinations} "
         f"destinations; made in {time.perf_counter() - started:.1f} s; {os.cpu_count()} cores, load {load:.1f}\n"
@@ -167,21 +168,21 @@ def _compare(folder: Path, shape: Shape, options: argparse.Namespace) -> None:
     floors = [_apart("floor", folder / "history", options) for _ in range(options.repeats)]
     ours = _apart("history", folder / "history", options)
     short = _apart("short_history", folder / "short_history", options)
-    keys = statistics.median(each["keys"] for each in floors)
-    join = statistics.median(each["join"] for each in floors)
+    keys, join, cpu = (statistics.median(each[name] for each in floors) for name in ("keys", "join", "cpu"))
     base = keys + join
     first = ours["first"]
-    total = sum(seconds for _, seconds, _ in first["stages"])
+    wall, used = _total(first["stages"])
+    matching, matching_cpu = _total(first["stages"][:4])
 
-    print(f"{'on the same rows':<38}{'seconds':>9}{'rows':>14}{'of the floor':>14}")
-    _line("floor: keys of every row, made once", keys, floors[0]["rows"])
-    _line("floor: one join a day for all", join, floors[0]["expected"])
-    _line(f"floor, median of {options.repeats}", base, None, 1.0)
-    for name, seconds, rows in first["stages"]:
-        _line(f"ours: {name}", seconds, rows, seconds / base)
-    _line("ours, the first run over all days", total, None, total / base)
-    early = sum(seconds for name, seconds, _ in first["stages"][:4])
-    _line("  of it the matching (first 4 stages)", early, None, early / base)
+    print(f"{'on the same rows':<38}{'seconds':>9}{'cpu s':>9}{'rows':>14}{'of the floor':>14}")
+    _line("floor: keys of every row, made once", keys, rows=floors[0]["rows"])
+    _line("floor: one join a day for all", join, rows=floors[0]["expected"])
+    _line(f"floor, median of {options.repeats}", base, cpu, ratio=1.0)
+    for name, seconds, stage_cpu, rows in first["stages"]:
+        _line(f"ours: {name}", seconds, stage_cpu, rows, seconds / base)
+    _line("ours, the first run over all days", wall, used, ratio=wall / base)
+    _line("  of it the matching (first 4 stages)", matching, matching_cpu, ratio=matching / base)
+    print(f"in cpu seconds {used / cpu:.2f}x the floor, the matching {matching_cpu / cpu:.2f}x")
     _say_books(floors[0], first["books"])
 
     print(f"\n{'slowest models of the first run':<38}{'seconds':>9}")
@@ -190,27 +191,28 @@ def _compare(folder: Path, shape: Shape, options: argparse.Namespace) -> None:
     in_models = sum(first["models"].values())
     _line(f"all {len(first['models'])} models", in_models)
 
-    print(f"\n{'daily run, the next day after':<38}{'seconds':>9}{'rows':>14}{'of the first':>14}")
+    print(
+        f"\n{'daily run, the next day after':<38}{'seconds':>9}{'cpu s':>9}{'rows':>14}{'of the first':>14}"
+    )
     for history, part in ((HISTORY, short), (shape.days, ours)):
-        spent = sum(seconds for _, seconds, _ in part["next"]["stages"])
-        before = sum(seconds for _, seconds, _ in part["first"]["stages"])
-        rows = next(rows for name, _, rows in part["next"]["stages"] if name == "normalised")
-        _line(f"{history} days of history", spent, rows, spent / before)
-        for name, seconds, _ in part["next"]["stages"]:
-            _line(f"    {name}", seconds)
+        spent, used = _total(part["next"]["stages"])
+        rows = next(rows for name, _, _, rows in part["next"]["stages"] if name == "normalised")
+        before, _ = _total(part["first"]["stages"])
+        _line(f"{history} days of history", spent, used, rows, spent / before)
+        for name, seconds, stage_cpu, _ in part["next"]["stages"]:
+            _line(f"    {name}", seconds, stage_cpu)
 
     print(f"\n{'peak memory':<38}{'MB':>9}")
     _line("floor", max(each["peak_mb"] for each in floors), digits=0)
     _line("ours, before any row (imports, parse)", ours["before_mb"], digits=0)
-    _line("ours, the first run", first["peak_mb"], digits=0)
-    _line(f"ours, {HISTORY} days and the next", short["next"]["peak_mb"], digits=0)
+    _line(f"ours, the first run over {HISTORY} days", short["first"]["peak_mb"], digits=0)
+    _line(f"ours, the first run over {shape.days} days", first["peak_mb"], digits=0)
 
     print(f"\n{'start-up, each in a fresh process':<38}{'seconds':>9}")
     for name, code in _IMPORTS.items():
         _line(name, statistics.median(_timed(code) for _ in range(options.repeats)))
-    parse = _apart("parse", folder / "history", options)
-    _line("dbt parse, from nothing", parse["cold"])
-    _line("dbt parse, partial", parse["partial"])
+    for name in ("dbt parse, from nothing", "dbt parse, partial"):
+        _line(name, _apart("parse", folder / "history", options)["seconds"])
 
 
 def _timed(code: str) -> float:
@@ -220,11 +222,22 @@ def _timed(code: str) -> float:
     return time.perf_counter() - started
 
 
+def _total(stages: list[tuple[str, float, float, int]]) -> tuple[float, float]:
+    return sum(each[1] for each in stages), sum(each[2] for each in stages)
+
+
 def _line(
-    title: str, number: float, rows: int | None = None, ratio: float | None = None, digits: int = 2
+    title: str,
+    number: float,
+    cpu: float | None = None,
+    rows: int | None = None,
+    ratio: float | None = None,
+    digits: int = 2,
 ) -> None:
-    shown = f"{title:<38}{number:>9,.{digits}f}" + (f"{rows:>14,}" if rows is not None else " " * 14)
-    print((shown + (f"{ratio:>13.2f}x" if ratio is not None else "")).rstrip())
+    shown = f"{title:<38}{number:>9,.{digits}f}"
+    shown += " " * 9 if cpu is None else f"{cpu:>9,.2f}"
+    shown += " " * 14 if rows is None else f"{rows:>14,}"
+    print((shown + ("" if ratio is None else f"{ratio:>13.2f}x")).rstrip())
 
 
 def _say_books(floor: dict[str, Any], books: dict[str, int]) -> None:

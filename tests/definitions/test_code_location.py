@@ -186,6 +186,7 @@ def test_a_landed_or_changed_file_changes_the_state_of_the_exports(tmp_path):
 
 def test_the_event_log_keeps_one_connection_a_file_and_says_the_same(tmp_path):
     from dagster._core.storage.event_log import SqliteEventLogStorage
+
     from dagster_project.resources.dagster_home import quicken_sqlite
 
     @dg.asset

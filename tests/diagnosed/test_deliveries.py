@@ -152,3 +152,10 @@ def test_deliveries_under_changed_ids_are_not_told_as_a_stop_and_a_surplus() -> 
     found = world.only("unexplained")
     assert found.evidence["reason"] == "unmatched"
     assert set(found.links["difference"]) == {"missing", "unexpected"}
+
+
+def test_a_day_that_was_read_in_part_before_its_export_broke_belongs_to_it() -> None:
+    world = shop().fault("ads", None, "7 Nov", missing=0.4).fault("ads", None, "8 Nov", exported=False)
+    world.export["ads"] = {"status": "broken", "problem": "table export_ads.daily does not exist"}
+    found = world.only("export_incomplete")
+    assert found.windows == (("ads", day("7 Nov")), ("ads", day("8 Nov")))

@@ -355,3 +355,20 @@ def test_a_week_of_daily_runs_tells_each_thing_once() -> None:
     assert told.count("worsened") <= 3
     assert set(told) == {"opened", "worsened"}
     assert list(incidents["kind"]) == ["event_renamed"]
+
+
+def test_a_rename_that_the_contract_has_taken_up_is_resolved_and_told_so_once() -> None:
+    names = {"kind": "event_renamed", "source": "web_app", "event": "Alpha", "renamed_to": "alpha"}
+    waited_for = finding(severity="critical", **names)
+    taken_up = finding(severity="info", destinations=(), windows=(), **names)
+    incidents, told = runs(diagnosis(waited_for), diagnosis(taken_up), diagnosis(taken_up))
+    assert told == [["opened"], ["resolved"], []]
+    assert list(incidents["status"]) == ["resolved"]
+    incidents, told = runs(diagnosis(waited_for), diagnosis(taken_up), diagnosis(waited_for))
+    assert told == [["opened"], ["resolved"], ["reopened"]]
+
+
+def test_a_rename_that_was_never_told_is_kept_without_a_word() -> None:
+    names = {"kind": "event_renamed", "source": "web_app", "event": "Alpha", "renamed_to": "alpha"}
+    incidents, told = runs(*[diagnosis(finding(severity="info", destinations=(), **names))] * 2)
+    assert (told, list(incidents["status"])) == ([[], []], ["open"])

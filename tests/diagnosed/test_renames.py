@@ -195,3 +195,27 @@ def test_thousands_of_names_made_of_ids_are_no_renames() -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_a_healthy_workspace_has_no_findings(seed: int) -> None:
     assert shop(seed).findings() == []
+
+
+def test_a_rename_that_plan_and_contracts_have_taken_up_is_only_kept() -> None:
+    """The old name is silent for a known reason, which nobody need be told."""
+    world = World().sends("web", "Alpha", 200).sends("web", "Beta", 260)
+    world.feeds("email", ["web"], ["Alpha", "alpha", "Beta"]).renames("web", "Alpha", "alpha", "1 Nov")
+    world.planned["web"].add("alpha")
+    (found,) = world.findings("event_renamed")
+    assert (found.severity, found.destinations, found.windows) == ("info", (), ())
+    assert [each for each in world.findings() if each.severity != "info"] == []
+
+
+def test_without_a_plan_a_contract_that_lists_the_new_name_has_taken_it_up() -> None:
+    def severity(*events: str) -> str:
+        world = World().sends("web", "Alpha", 200).sends("web", "Beta", 260)
+        world.feeds("email", ["web"], [*events, "Beta"]).renames("web", "Alpha", "alpha", "1 Nov")
+        planless = world.workspace().model_copy(update={"plans": {}})
+        world.workspace = lambda: planless
+        (found,) = world.findings("event_renamed")
+        return found.severity
+
+    assert severity("Alpha", "alpha") == "info"
+    assert severity("Alpha") == "critical"
+    assert severity() == "warning"

@@ -162,3 +162,10 @@ def test_a_source_of_which_nothing_is_known_began_no_earlier_than_the_data() -> 
     world = shop().source_broken("tv", "schema tv does not exist")
     world.sources["tv"] = None
     assert world.diagnosis(history_from=day("1 Jan")).findings[0].started_on == day("28 Sep")
+
+
+def test_the_last_day_counted_of_a_source_that_cannot_be_read_may_be_half_a_day() -> None:
+    world = shop().source_broken("ios_app", "table ios_production.tracks does not exist")
+    found = world.only("source_stopped")
+    assert found.started_on == world.days[-1]
+    assert ("email", world.days[-1]) in found.windows

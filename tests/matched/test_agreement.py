@@ -23,7 +23,7 @@ pytestmark = pytest.mark.dbt
 # A world is some thousand draws: the seed alone is hypothesis' to choose, and shrinking it says nothing.
 # One costs seconds of dbt; set RECON_WORLDS to try more than the few of every day.
 @settings(
-    max_examples=int(os.environ.get("RECON_WORLDS", "6")),
+    max_examples=int(os.environ.get("RECON_WORLDS", "5")),
     deadline=None,
     derandomize=True,
     database=None,

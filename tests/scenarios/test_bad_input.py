@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any, Final
 
 import pytest
 from builders import by_count, contract, destination
+from matched.conftest import disagreements
 from scenarios.shop import Shop, by_file, csv_of, delivered, differing, land_all, messages
 
-from dagster_project.core.oracle import Message
+from dagster_project.core.message import Message as Notice
+from dagster_project.core.oracle import Delivery, Message
+from dagster_project.core.slack_blocks import payload
 
 pytestmark = pytest.mark.dbt
 
@@ -177,3 +181,114 @@ def test_a_workspace_that_was_broken_from_the_start_ends_like_one_that_never_was
     _mend(shop)
     shop.run(MENDED)
     assert differing(shop.public(), undisturbed.public()) == []
+
+
+# ---- names that would be code somewhere ----------------------------------------------------------------
+
+HOSTILE: Final = (
+    "Robert'); drop table web.tracks; --",
+    "say \"hi\" and 'bye'",
+    "two\nlines\r\nand a\ttab",
+    "🎉 Käufe 売上 \u202egnihton",
+    "<!channel> <@U123> *bold* `code` <https://evil.example|here>",
+    "{{ ref('int_messages') }}{% raw %}",
+    "100%s of %(name)s",
+    ":source :name ::date",
+    "\x01\x07\x1b[31mred",
+    "back\\slash \\n \\",
+    " padded ",
+    "$1 ${HOME} $(id)",
+    "- {a: b} # c",
+    "../../etc/passwd",
+    "x" * 10_000,
+    "",
+)
+# Half of them are planned and routed, the others come as a surprise.
+IN_CONTRACT: Final = HOSTILE[0:-1:2]
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """Every hostile name as an event, a route, a planned event and a name in a table and in a file."""
+    folder = tmp_path_factory.mktemp("hostile")
+    (folder / "expectations").mkdir()
+    rules = [
+        {"type": "TRACK", "key": name, "version": 1, "jsonSchema": {"type": "object"}}
+        for name in ("Signed Up", *IN_CONTRACT)
+    ]
+    plan = json.dumps({"data": {"rules": rules}})
+    (folder / "expectations" / "tracking_plan.json").write_text(plan, "utf-8")
+    aliased = [{"Signed Up": "Robert'); drop table x; --"}, *IN_CONTRACT]
+    told = contract(
+        destination("crm", receives={"sources": "all", "events": ["Signed Up", *IN_CONTRACT]}),
+        by_count("ads", receives={"sources": "all", "events": aliased}),
+        by_file("desk"),
+        destination("lake"),
+        sources=("web", "app"),
+        tracking_plan="tracking_plan.json",
+    )
+    shop = Shop.build(folder, told)
+    rows = messages("web", "Signed Up", days=8, a_day=4)
+    for name in HOSTILE:
+        rows += messages("app", name, days=8, a_day=4)
+    rows = [each for each in rows if each.received_at <= MONDAY]
+    sent, counts = delivered(shop, rows)
+    # What a tool calls a thing that nobody sent it; often enough to be told.
+    strange = [
+        Delivery("crm", f"strange {name}", SUNDAY, message_id=f"strange {name[:9]} {number}")
+        for name in HOSTILE
+        for number in range(25)
+    ]
+    shop.land(rows, [*sent, *strange], counts)
+    shop.run(MONDAY, judge=True)
+    return shop
+
+
+def test_hostile_names_are_matched_like_any_other(hostile: Shop) -> None:
+    assert disagreements(hostile, MONDAY) == []
+    books = hostile.rows(
+        "reconciliation_work.int_cells_daily", ["destination", "event", "missing", "unexpected"]
+    )
+    assert {name for destination, name, _, _ in books if destination == "lake"} >= set(HOSTILE)
+    assert {name for destination, name, _, _ in books if destination == "desk"} >= set(HOSTILE)
+    assert not any(missing or unexpected for _, _, missing, unexpected in books)
+
+
+def test_hostile_names_stand_in_the_tables_letter_by_letter(hostile: Shop) -> None:
+    counted = hostile.rows("reconciliation.event_names_daily", ["event_text", "planned"])
+    assert {name for name, _ in counted} == {"Signed Up", *HOSTILE}
+    assert {name for name, planned in counted if planned} == {"Signed Up", *IN_CONTRACT}
+    names = hostile.rows("reconciliation_work.int_delivery_names_daily", ["destination", "event_name"])
+    assert {name for destination, name in names if destination == "crm"} >= {
+        f"strange {name}" for name in HOSTILE
+    }
+
+
+def test_every_hostile_name_is_judged_and_nothing_breaks_on_it(hostile: Shop) -> None:
+    results = hostile.rows("reconciliation_work.check_results", ["status"])
+    assert results["PASS",] > 0
+    assert results["ERROR",] == 0
+
+
+def test_what_is_said_of_hostile_names_is_short_and_shows_nothing_as_code(hostile: Shop) -> None:
+    incidents = hostile.incidents()
+    named = {each["event"] for each in incidents}
+    assert {name for name in HOSTILE if name and name not in IN_CONTRACT} <= named
+    assert {f"strange {name}" for name in HOSTILE} <= named
+    for each in incidents:
+        assert len(each["title"]) <= 300
+        assert each["title"].isprintable()
+        assert "\x1b" not in each["explanation"] + each["suggestion"]
+    notices = hostile.frame("select payload from reconciliation.alerts")["payload"]
+    assert len(notices) >= len(HOSTILE)
+    for notice in notices:
+        sent = json.dumps(payload(Notice.model_validate_json(notice)), ensure_ascii=False)
+        assert "<!channel>" not in sent
+        assert "<@U123>" not in sent
+        assert "<https://evil" not in sent
+
+
+def test_nothing_was_dropped_by_a_name(hostile: Shop) -> None:
+    assert len(hostile.frame("select 1 from web.tracks")) == len(
+        [each for each in hostile.landed["messages"] if each.source == "web"]
+    )
