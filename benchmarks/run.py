@@ -55,7 +55,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--messages", type=int, default=1_000_000, help="sent in all days and the one after")
+    parser.add_argument("--messages", type=int, default=1_000_000, help="in days + 1.5 days")
     parser.add_argument("--destinations", type=int, default=10)
     parser.add_argument("--days", type=int, default=30, help=f"of history, more than {HISTORY}")
     parser.add_argument(
@@ -161,7 +161,7 @@ def _compare(folder: Path, shape: Shape, options: argparse.Namespace) -> None:
     started = time.perf_counter()
     _apart("make", folder, options)
     print(
-        f"{shape.messages:,} messages in {shape.days} days and the one after, 10 sources, {shape.destinations} "
+        f"{shape.messages:,} messages in {shape.days + 1.5} days, 10 sources, {shape.destinations} "
         f"destinations; made in {time.perf_counter() - started:.1f} s; {os.cpu_count()} cores, load {load:.1f}\n"
     )
 

@@ -45,7 +45,9 @@ def make_master(path: Path, shape: Shape) -> None:
 def _statements(shape: Shape) -> Iterator[str]:
     # Zipf-like without a table of weights: exp of a uniform number is dense where the number is small.
     event = f"cast(floor(exp({_dice('event')} * ln({EVENTS + 1}))) - 1 as integer)"
-    seconds = f"cast(number * cast({(shape.days + 1.5) * 86_400} as double) / {shape.messages} * 1e6 as bigint)"
+    seconds = (
+        f"cast(number * cast({(shape.days + 1.5) * 86_400} as double) / {shape.messages} * 1e6 as bigint)"
+    )
     yield f"""
         create table messages as
         select
