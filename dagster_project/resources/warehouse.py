@@ -88,7 +88,10 @@ class WarehouseSession:
             name=name,
         )
         for column in [each for each in columns if each not in set(found["c"])]:
-            self.execute(f"alter table {schema}.{name} add column {_column(column)} {types[columns[column]]}")
+            self.execute(
+                f"alter table {schema}.{name} add column if not exists"
+                f" {_column(column)} {types[columns[column]]}"
+            )
 
     def append(self, table: str, frame: pd.DataFrame) -> None:
         """Insert the frame's rows by column name. Values are bound, never part of the statement."""
