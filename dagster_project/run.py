@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pandas as pd
 from dagster_project.core.contracts import Workspace
 from dagster_project.flow.census import as_day
 from dagster_project.resources.dagster_home import prepare_home, quicken_sqlite
+from dagster_project.resources.lean_import import import_great_expectations
 from dagster_project.session import warehouse_of
 from dagster_project.settings import Settings
 
@@ -132,8 +134,6 @@ def _last_judged_day(settings: Settings) -> date | None:
 
 
 def _import_great_expectations() -> None:
-    """Its import takes 5-8 s; DuckDB works meanwhile, outside of Python's lock."""
-    import contextlib
-
-    with contextlib.suppress(Exception):
-        import dagster_project.resources.gx  # noqa: F401
+    """Its import takes seconds; DuckDB works meanwhile, outside of Python's lock."""
+    with contextlib.suppress(Exception):  # the judged stage will meet and tell what is wrong
+        import_great_expectations()

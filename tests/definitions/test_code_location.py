@@ -210,3 +210,16 @@ def test_the_event_log_keeps_one_connection_a_file_and_says_the_same(tmp_path):
     finally:
         SqliteEventLogStorage._connect = before
     assert history() == [3, 3, 3]
+
+
+def test_great_expectations_is_imported_without_what_the_suites_never_reach():
+    code = (
+        "import sys; from dagster_project.resources.lean_import import import_great_expectations as lean; lean();"
+        "print('scipy.stats._stats_py' in sys.modules, 'snowflake.sqlalchemy' in sys.modules);"
+        "import scipy.stats, snowflake.sqlalchemy;"
+        "print(round(scipy.stats.entropy([1, 1]), 3), snowflake.sqlalchemy.URL is not None)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.split("\n")[:2] == ["False False", "0.693 True"]
