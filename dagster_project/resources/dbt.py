@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -177,8 +176,3 @@ class _environment:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def clean(rendered: Path) -> None:
-    """Remove a rendered project, so that the next run parses from nothing."""
-    shutil.rmtree(rendered, ignore_errors=True)
