@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dagster_project.core.contracts import Destination, Workspace
+from dagster_project.core.diagnosis.witness import NoWitness, Witness
 
 Days = NDArray[np.datetime64]  # whole days, unit D
 Counts = NDArray[np.int64]
@@ -71,6 +72,29 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "messages": _COUNT,
     },
     "hours": {"day": _DAY, "destination": _TEXT, "hour": _COUNT, "expected": _COUNT, "delivered": _COUNT},
+    # Messages by app version; null where the source has none.
+    "versions": {
+        "day": _DAY,
+        "source": _TEXT,
+        "event_text": _TEXT,
+        "app_version": _TEXT,
+        "messages": _COUNT,
+    },
+    # Messages that repeat another one of the same name and user within seconds, under another id.
+    "twins": {"day": _DAY, "source": _TEXT, "event_text": _TEXT, "messages": _COUNT},
+    # By the export's own clock, matched or not; `hours` goes by the messages' clock.
+    "delivery_hours": {"day": _DAY, "destination": _TEXT, "hour": _COUNT, "deliveries": _COUNT},
+    # What earlier runs, and this one, saw of a destination's day.
+    "arrivals": {"day": _DAY, "destination": _TEXT, "seen_at": _MOMENT, "deliveries": _COUNT},
+    # How many messages of an event had a value in a property.
+    "fill": {
+        "day": _DAY,
+        "source": _TEXT,
+        "event_text": _TEXT,
+        "property": _TEXT,
+        "filled": _COUNT,
+        "messages": _COUNT,
+    },
     "differences": {
         "day": _DAY,
         "destination": _TEXT,
@@ -125,7 +149,11 @@ _KEYS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+def _none() -> pd.DataFrame:
+    return pd.DataFrame()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Evidence:
     """The evidence tables of one run. Frames are cleaned on the way in, so the rules can trust them."""
 
@@ -140,16 +168,22 @@ class Evidence:
     properties: pd.DataFrame
     source_health: pd.DataFrame
     export_health: pd.DataFrame
+    versions: pd.DataFrame = field(default_factory=_none)
+    twins: pd.DataFrame = field(default_factory=_none)
+    delivery_hours: pd.DataFrame = field(default_factory=_none)
+    arrivals: pd.DataFrame = field(default_factory=_none)
+    fill: pd.DataFrame = field(default_factory=_none)
     workspace: Workspace
     as_of: datetime
     history_from: date
+    witness: Witness = field(default_factory=NoWitness)
 
     def __post_init__(self) -> None:
         moment = self.as_of.astimezone(UTC).replace(tzinfo=None) if self.as_of.tzinfo else self.as_of
         object.__setattr__(self, "as_of", moment)
-        for field in fields(self):
-            if field.name in COLUMNS:
-                object.__setattr__(self, field.name, _clean(field.name, getattr(self, field.name)))
+        for each in fields(self):
+            if each.name in COLUMNS:
+                object.__setattr__(self, each.name, _clean(each.name, getattr(self, each.name)))
 
     @cached_property
     def last_day(self) -> date:

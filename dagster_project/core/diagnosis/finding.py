@@ -70,6 +70,8 @@ class Finding:
     explains: list[str] = field(default_factory=list)
     evidence: dict[str, Any] = field(default_factory=dict)
     explained_by: Key | None = None
+    # Not beyond doubt yet: kept as `info`, and told once a later run finds it again.
+    suspected: bool = False
 
     @builtins.property
     def key(self) -> Key:
