@@ -11,7 +11,7 @@ from diagnosed.world import AS_OF, FIRST, LAST, World, day, shop
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from dagster_project.core.diagnosis import Diagnosis, Evidence, diagnose, tolerances
+from dagster_project.core.diagnosis import Diagnosis, Evidence, diagnose
 from dagster_project.core.diagnosis.evidence import COLUMNS
 from dagster_project.core.incidents import reconcile_incidents
 
@@ -186,7 +186,7 @@ def frames() -> st.SearchStrategy[dict[str, pd.DataFrame]]:
 def test_no_frame_breaks_the_diagnosis_and_no_difference_is_claimed_twice(frames: dict[str, Any]) -> None:
     evidence = Evidence(**frames, workspace=shop().workspace(), as_of=AS_OF, history_from=FIRST)
     diagnosis = diagnose(evidence)
-    assert tolerances(evidence)["tolerance"].between(0, 1).all()
+    assert diagnosis.usual["usual"].between(0, 1).all()
     if diagnosis.findings:
         assert not links(diagnosis).duplicated(LINK).any()
     assert len({f.key for f in diagnosis.findings}) == len(diagnosis.findings)

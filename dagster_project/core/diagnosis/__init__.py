@@ -9,7 +9,13 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from dagster_project.core.diagnosis.deliveries import delivery_stopped, export_incomplete, unmatched
+from dagster_project.core.diagnosis.clocks import timezone_shift
+from dagster_project.core.diagnosis.deliveries import (
+    delivery_stopped,
+    export_incomplete,
+    export_late,
+    unmatched,
+)
 from dagster_project.core.diagnosis.evidence import Evidence, Rows, days_of, positions
 from dagster_project.core.diagnosis.finding import (
     Claims,
@@ -24,12 +30,13 @@ from dagster_project.core.diagnosis.identifiers import identifier_format
 from dagster_project.core.diagnosis.losses import delivery_loss, duplicate_delivery, unexplained
 from dagster_project.core.diagnosis.names import name_mismatch, unplanned_event
 from dagster_project.core.diagnosis.properties import property_violation
+from dagster_project.core.diagnosis.rates import limits_frame, usual_frame
 from dagster_project.core.diagnosis.renames import event_renamed
-from dagster_project.core.diagnosis.tolerance import tolerances
+from dagster_project.core.diagnosis.usual import DIFFERENCE_OF, rates_of
 from dagster_project.core.diagnosis.volumes import event_stopped, source_stopped
 from dagster_project.core.wording import brief
 
-__all__ = ["Diagnosis", "Evidence", "Finding", "diagnose", "tolerances"]
+__all__ = ["Diagnosis", "Evidence", "Finding", "diagnose"]
 
 Rule = Callable[[Evidence, Claims], list[Finding]]
 
@@ -39,8 +46,10 @@ RULES: Sequence[Rule] = (
     event_renamed,
     event_stopped,
     unplanned_event,
+    timezone_shift,
     name_mismatch,
     export_incomplete,
+    export_late,
     unmatched,
     delivery_stopped,
     delivery_loss,
@@ -61,6 +70,11 @@ class Diagnosis:
     last_day: date
     silent_sources: frozenset[str]  # nothing new is known of these,
     unread_destinations: frozenset[str]  # nor of these
+    # The largest counts of each judged cell that are no discrepancy: destination, day, event, allowed_missing,
+    # allowed_duplicates, allowed_unexpected. The one limit that every later judge holds a cell to.
+    limits: pd.DataFrame
+    # What is usually missing, as a share of what is expected: destination, event, usual.
+    usual: pd.DataFrame
 
 
 def diagnose(evidence: Evidence) -> Diagnosis:
@@ -77,6 +91,7 @@ def diagnose(evidence: Evidence) -> Diagnosis:
             else:
                 findings.append(finding)
     findings = [_with_explained(finding, explained) for finding in findings]
+    limits, usual = _judged_by(evidence, Claims(findings))
     return Diagnosis(
         findings=tuple(_linked(evidence, findings)),
         explained=tuple(explained),
@@ -89,7 +104,21 @@ def diagnose(evidence: Evidence) -> Diagnosis:
             if f.kind == "export_incomplete" and f.evidence.get("reason") in ("unreadable", "never_exported")
             for name in f.destinations
         ),
+        limits=limits,
+        usual=usual,
     )
+
+
+def _judged_by(evidence: Evidence, claims: Claims) -> tuple[pd.DataFrame, pd.DataFrame]:
+    grid, cells = evidence.grid, evidence.judged
+    rates = {column: rates_of(evidence, claims, column) for column in DIFFERENCE_OF}
+    limits = limits_frame(grid, rates["missing"], rates["duplicates"], rates["unexpected"])
+    for column, difference in DIFFERENCE_OF.items():
+        # What all days together let pass is no discrepancy on one of them: incident and limit never disagree.
+        passed = ~claims.of_cells(cells, difference) & cells["exported"].to_numpy()
+        counts = np.where(passed, cells[column].to_numpy(), 0)
+        limits[f"allowed_{column}"] = np.maximum(limits[f"allowed_{column}"].to_numpy(), counts)
+    return limits, usual_frame(grid, rates["missing"])
 
 
 def _with_explained(finding: Finding, explained: Sequence[Finding]) -> Finding:

@@ -20,9 +20,13 @@ from dagster_project.core.diagnosis.evidence import (
     spans,
 )
 from dagster_project.core.diagnosis.finding import Claims, Finding, cell_claims, merged, windows_of
-from dagster_project.core.diagnosis.tolerance import exceeds, limits
+from dagster_project.core.diagnosis.rates import beyond_beside
+from dagster_project.core.diagnosis.usual import rates_of
 
-LEAST_EXPECTED = 20  # messages that must be expected, over all silent days, before silence means a stop
+# Messages that should have arrived over all silent days before silence means a stop. The chance of none of 14
+# is e^-14, below one in a million; of 20 it stays there when days are uneven.
+LEAST_EXPECTED = 20
+STRAGGLERS = 0.02  # of the expected may still trickle in from retries
 TAIL_EXPECTED = 10  # messages expected after the last delivered hour of a day that was cut short
 CUT_HOUR_SHARE = 0.25  # of the last delivered hour must be missing for the cut to lie inside it
 HEAD_SHARE = 0.70  # before the cut, this part of the destination's usual share must have arrived
@@ -149,7 +153,7 @@ def _cut_days(evidence: Evidence, destination: str, cells: pd.DataFrame) -> tupl
     for at in np.flatnonzero(got.sum(axis=1) > 0):
         last = int(np.flatnonzero(got[at])[-1])
         tail, head = int(want[at, last + 1 :].sum()), int(want[at, : last + 1].sum())
-        if tail >= TAIL_EXPECTED and head > 0 and got[at, : last + 1].sum() >= HEAD_SHARE * usual * head:
+        if tail * usual >= TAIL_EXPECTED and head > 0 and got[at, : last + 1].sum() >= HEAD_SHARE * usual * head:
             # The hour of the cut is cut itself, unless the cut came at its end.
             short = int(want[at, last] - got[at, last])
             in_hour = short if short > CUT_HOUR_SHARE * want[at, last] else 0
@@ -210,14 +214,88 @@ class _Stop:
     usual: float
 
 
+def export_late(evidence: Evidence, claims: Claims) -> list[Finding]:
+    """The newest day that is due is not there at all, and the day before it was whole.
+
+    One day that is absent is late; with a second one nothing arrives any more, and `delivery_stopped` says so.
+    """
+    findings = []
+    cells = evidence.judged
+    rows = positions(cells, "destination")
+    free = ~claims.of_cells(cells, "missing")
+    for destination in evidence.destinations:
+        own = cells.iloc[rows.get(destination, np.array([], dtype=np.int64))]
+        if own.empty:
+            continue
+        absent, earlier, later = _absent_days(own)
+        last = days_of(own).max()
+        before = earlier[earlier < last]
+        if len(later) or list(absent[absent > (before.max() if len(before) else last)]) != [last]:
+            continue
+        mine = (days_of(own) == last) & free[rows[destination]]
+        if not len(before) or not mine.any() or before.max() != last - np.timedelta64(1, "D"):
+            continue
+        # Cut off in the middle of the day before it is no late export: deliveries ended there.
+        cut, _ = _cut_days(evidence, destination, own)
+        if last - np.timedelta64(1, "D") in cut:
+            continue
+        late = own[mine]
+        findings.append(
+            Finding(
+                kind="export_late",
+                severity="error",
+                destinations=(destination,),
+                started_on=as_date(last),
+                messages_affected=int(late["missing"].sum()),
+                windows=windows_of([destination], days_of(late)),
+                claims=cell_claims(destination, None, days_of(late), {"missing"}),
+                share_explained=1.0,
+                evidence={
+                    "days_late": [as_date(last).isoformat()],
+                    "due_after_hours": round(
+                        evidence.destinations[destination].complete_after.total_seconds() / 3600, 1
+                    ),
+                    "usually_there_after_hours": _usual_arrival(evidence, destination),
+                },
+            )
+        )
+    return findings
+
+
+def _usual_arrival(evidence: Evidence, destination: str) -> float | None:
+    """Hours from the end of a day to the first run that saw it, as a median; None where no run has yet."""
+    seen = evidence.arrivals
+    seen = seen[(seen["destination"] == destination) & (seen["deliveries"] > 0) & seen["seen_at"].notna()]
+    if seen.empty:
+        return None
+    first = seen.groupby("day")["seen_at"].min()
+    hours = [
+        (moment - _end_of(evidence, destination, pd.Timestamp(str(day)))).total_seconds() / 3600
+        for day, moment in first.items()
+    ]
+    return round(float(np.median(hours)), 1)
+
+
+def _end_of(evidence: Evidence, destination: str, day: pd.Timestamp) -> pd.Timestamp:
+    zone = evidence.destinations[destination].timezone
+    end = (day + pd.Timedelta(days=1)).tz_localize(zone, ambiguous=True, nonexistent="shift_forward")
+    return end.tz_convert("UTC").tz_localize(None)
+
+
 def delivery_stopped(evidence: Evidence, claims: Claims) -> list[Finding]:
     """Nothing of an event, or nothing at all, arrives at a destination any more though it did before."""
     cells = evidence.judged
     free = ~claims.of_cells(cells, "missing")
-    limit = limits(evidence, "missing")
+    rates = rates_of(evidence, claims, "missing")
+    series = evidence.grid.series_of_row
     findings: list[Finding] = []
     for destination, rows in positions(cells, "destination").items():
-        own = cells.iloc[rows].assign(free=free[rows], limit=limit.share[rows], floor=limit.floor[rows])
+        own = cells.iloc[rows].assign(
+            free=free[rows],
+            usual=rates.usual[series[rows]],
+            arrives=1 - rates.steady[series[rows]],
+            rho=rates.rho[series[rows]],
+        )
         live = set(own.loc[own["expected"] > 0, "event"])
         together = _whole_stops(own, several=len(live) > 1)
         silent = _days_in(together)
@@ -257,6 +335,7 @@ def _whole_stops(own: pd.DataFrame, *, several: bool) -> list[_Stop]:
             delivered=("delivered", "sum"),
             unexpected=("unexpected", "sum"),
             exported=("exported", "max"),
+            arrives=("arrives", "mean"),
         )
     )
     stops = _stretches(None, table, np.ones(len(table), dtype=bool))
@@ -267,7 +346,8 @@ def _whole_stops(own: pd.DataFrame, *, several: bool) -> list[_Stop]:
 
 def _silent_events(own: pd.DataFrame) -> list[pd.DataFrame]:
     """The events with a day on which something was expected and nothing came; most have none."""
-    quiet = (own["expected"].to_numpy() > 0) & (own["delivered"].to_numpy() == 0) & own["free"].to_numpy()
+    expected, delivered = own["expected"].to_numpy(), own["delivered"].to_numpy()
+    quiet = (expected > 0) & (delivered <= STRAGGLERS * expected) & own["free"].to_numpy()
     names = set(own["event"].to_numpy(dtype=object)[quiet])
     return [rows for name, rows in own.groupby("event", sort=True) if name in names]
 
@@ -280,11 +360,16 @@ def _event_stops(cells: pd.DataFrame, silent: Days) -> list[_Stop]:
 def _stretches(event: str | None, cells: pd.DataFrame, free: Flags) -> list[_Stop]:
     """Stretches of days without a delivery, after a delivered day, on which enough was expected."""
     expected: Counts = cells["expected"].to_numpy()
+    arrives = cells["arrives"].to_numpy()
     delivered: Counts = cells["delivered"].to_numpy()
     unexpected: Counts = cells["unexpected"].to_numpy()
     days = days_of(cells)
     # Days on which as much came that matches nothing are not silent: `unmatched` tells of them.
-    spoke = (delivered > 0) | ~free | ((unexpected >= (1 - UNMATCHED) * expected) & (expected > 0))
+    spoke = (
+        (delivered > STRAGGLERS * expected)
+        | ~free
+        | ((unexpected >= (1 - UNMATCHED) * expected) & (expected > 0))
+    )
     runs: list[tuple[list[int], bool]] = []
     run: list[int] = []
     seen = False
@@ -297,7 +382,7 @@ def _stretches(event: str | None, cells: pd.DataFrame, free: Flags) -> list[_Sto
     runs.append((run, True))
     stops = []
     for run, going_on in runs:
-        if run and int(expected[run].sum()) >= LEAST_EXPECTED:
+        if run and float((expected[run] * arrives[run]).sum()) >= LEAST_EXPECTED:
             before = delivered[: run[0]]
             usual = float(np.median(before[before > 0][-14:]))
             stops.append(_Stop(event, days[run], int(expected[run].sum()), going_on, usual))
@@ -309,19 +394,15 @@ def _edges(own: pd.DataFrame, days: Days) -> Days:
     found = [days]
     every = days_of(own)
     for first, last in spans(days):
-        for beside in (first - timedelta(days=1), last + timedelta(days=1)):
-            rows = own[(every == np.datetime64(beside, "D")) & own["free"].to_numpy()]
-            missing, expected = rows["missing"].sum(), rows["expected"].sum()
-            if (
-                len(rows)
-                and exceeds(
-                    np.array([missing]),
-                    np.array([expected]),
-                    np.array([rows["limit"].max()]),
-                    np.array([rows["floor"].max()]),
-                ).any()
+        for near in (first - timedelta(days=1), last + timedelta(days=1)):
+            rows = own[(every == np.datetime64(near, "D")) & own["free"].to_numpy()]
+            if len(rows) and beyond_beside(
+                rows["missing"].to_numpy(),
+                rows["expected"].to_numpy(),
+                rows["usual"].to_numpy(),
+                rows["rho"].to_numpy(),
             ):
-                found.append(np.array([beside], dtype="datetime64[D]"))
+                found.append(np.array([near], dtype="datetime64[D]"))
     return np.unique(np.concatenate(found))
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dagster_project.core.contracts import Destination, Workspace
+from dagster_project.core.diagnosis.grid import Grid, grid_of
 from dagster_project.core.diagnosis.witness import NoWitness, Witness
 
 Days = NDArray[np.datetime64]  # whole days, unit D
@@ -215,6 +216,11 @@ class Evidence:
         )
         frame = cells[inside & known].sort_values(["destination", "event", "day"], kind="stable")
         return frame.reset_index(drop=True)
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The judged cells as series x days."""
+        return grid_of(self.judged)
 
     @cached_property
     def sources(self) -> Mapping[str, SourceHistory]:

@@ -184,13 +184,20 @@ def merged(findings: Sequence[Finding]) -> Finding:
         started_on=min(each.started_on for each in findings),
         ended_on=None if None in ended else max(day for day in ended if day is not None),
         destinations=tuple(sorted({name for each in findings for name in each.destinations})),
-        messages_affected=sum(each.messages_affected for each in findings),
+        messages_affected=_affected(findings),
         windows=tuple(sorted({window for each in findings for window in each.windows})),
         claims=tuple(dict.fromkeys(claim for each in findings for claim in each.claims)),
         share_explained=max(shares) if shares else None,
         explains=list(dict.fromkeys(text for each in findings for text in each.explains)),
         evidence=evidence | {"parts": len(findings)},
+        suspected=all(each.suspected for each in findings),
     )
+
+
+def _affected(findings: Sequence[Finding]) -> int:
+    """Parts of one cause add up; a rejection counts messages that the source's own finding counts already."""
+    counts = [each.messages_affected for each in findings]
+    return max(counts) if any("rejected_by" in each.evidence for each in findings) else sum(counts)
 
 
 def jsonable(value: Any) -> Any:

@@ -1,211 +1,443 @@
-"""Finds what arrives in part, twice, or though nobody sent it: shares beyond what is usual for the event."""
+"""Finds what arrives in part, twice, or though nobody sent it: rates beyond what is usual for the event."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from dagster_project.core.diagnosis.evidence import Evidence, Flags, as_date, days_of
+from dagster_project.core.diagnosis.contrast import Explanation, explain
+from dagster_project.core.diagnosis.episodes import Episode, episodes
+from dagster_project.core.diagnosis.evidence import Evidence, as_date
 from dagster_project.core.diagnosis.finding import Claims, Finding, cell_claims, windows_of
-from dagster_project.core.diagnosis.tolerance import breaches, exceeds, limits
+from dagster_project.core.diagnosis.grid import Counts, Flags, Grid
+from dagster_project.core.diagnosis.rates import Rates, learn_together, score, wilson
+from dagster_project.core.diagnosis.usual import DIFFERENCE_OF, rates_of
+from dagster_project.core.diagnosis.witness import Contrast
 
-WIDE_SHARE = 0.60  # hit on one day: this part of a destination's events makes it one fault of the destination
+WIDE_SHARE = (
+    0.60  # struck together: this part of the events that could show it makes it the destination's fault
+)
 GROUP_EVENTS = 3  # so many events that begin together at a like rate share a cause, too
-GROUP_DAYS, GROUP_RATE = 1, 2.0
+TOGETHER_DAYS, LIKE_RATE = 1, 2.0
+SURE = 1.0  # an event could show a common rate when its score would be this much above what is needed
 WHOLE_BATCH = 0.10  # a surplus this close to one, two, ... times the expected is a day that was counted twice
+LOSS_ERROR = 0.01  # more than usual by this share holds the gate; a smaller loss is told
 UNEXPLAINED_ERROR = 0.05  # a surplus of this share holds the gate; a smaller one is told
-DIFFERENCE_OF = {"missing": "missing", "duplicates": "duplicate", "unexpected": "unexpected"}
+FRESH_DAYS = 2  # a suspicion needs new days to be confirmed, so only the newest may raise one
+CONTRAST_DAYS = 14  # the newest days of a loss say enough about what it hits
+PURE = 0.8  # of the rejected group must be missing, and of what is missing be in it, to be a rejection
+ODD_SHAPES = ("email", "integer", "empty", "other", "uuid")
 
 
 @dataclass(frozen=True)
 class _Family:
     kind: str
     column: str  # of the cells
-    severity: str | None  # None: by its share
+    error_share: float  # more than usual by this share is an error, less a warning
+    suspects: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class _Hit:
+    """One event of a destination and one stretch on which it was struck."""
+
+    row: int
+    episode: Episode
+    excess: float  # of the messages that would have arrived, the part that was lost besides the usual
 
 
 def delivery_loss(evidence: Evidence, claims: Claims) -> list[Finding]:
     """A part of what was expected is missing, more than is usual for the event."""
-    cells = evidence.judged
-    free = ~claims.of_cells(cells, "missing") & cells["exported"].to_numpy()
-    return _findings(evidence, _Family("delivery_loss", "missing", "error"), free)
+    rates = rates_of(evidence, claims, "missing")
+    return _contrasted(
+        evidence, _findings(evidence, _Family("delivery_loss", "missing", LOSS_ERROR, suspects=True), rates)
+    )
 
 
 def duplicate_delivery(evidence: Evidence, claims: Claims) -> list[Finding]:
     """A destination holds messages twice, more than is usual for the event."""
-    cells = evidence.judged
-    free = ~claims.of_cells(cells, "duplicate")
-    found = _findings(evidence, _Family("duplicate_delivery", "duplicates", "error"), free)
-    counted = _counted_twice(evidence, claims)
-    if counted.any():
-        found += _findings(evidence, _Family("duplicate_delivery", "unexpected", "error"), counted)
+    family = _Family("duplicate_delivery", "duplicates", 0.0)
+    found = _findings(evidence, family, rates_of(evidence, claims, "duplicates"))
+    surplus = rates_of(evidence, claims, "unexpected")
+    batches = _counted_twice(evidence.grid, evidence) & surplus.usable
+    if batches.any():
+        found += _findings(
+            evidence, _Family("duplicate_delivery", "unexpected", 0.0), surplus, batches & surplus.beyond
+        )
     return found
 
 
 def unexplained(evidence: Evidence, claims: Claims) -> list[Finding]:
     """A destination holds more than was sent, and no other finding accounts for it."""
-    cells = evidence.judged
-    free = ~claims.of_cells(cells, "unexpected")
-    return _findings(evidence, _Family("unexplained", "unexpected", None), free)
-
-
-def _counted_twice(evidence: Evidence, claims: Claims) -> Flags:
-    """Where only counts are known, a whole multiple of the expected is a batch that was loaded again."""
-    cells = evidence.judged
-    expected = cells["expected"].to_numpy()
-    times = cells["unexpected"].to_numpy() / np.maximum(expected, 1)
-    whole = (np.rint(times) >= 1) & (np.abs(times - np.rint(times)) <= WHOLE_BATCH)
-    by_counts = (cells["matched_by"] == "counts").to_numpy(dtype=bool)
-    return np.asarray(by_counts & (expected > 0) & whole & ~claims.of_cells(cells, "unexpected"))
-
-
-def _findings(evidence: Evidence, family: _Family, free: Flags) -> list[Finding]:
-    hit = breaches(evidence, family.column, free)
-    if not hit.any():
-        return []
-    cells = evidence.judged
-    limit = limits(evidence, family.column)
-    work = cells.assign(
-        count=cells[family.column],
-        hit=hit,
-        free=free,
-        limit=limit.share,
-        floor=limit.floor,
-        wide=False,
+    return _findings(
+        evidence,
+        _Family("unexplained", "unexpected", UNEXPLAINED_ERROR),
+        rates_of(evidence, claims, "unexpected"),
     )
-    findings = []
-    for destination, own in work.groupby("destination", sort=True):
-        if not own["hit"].any():
-            continue
-        own = own.assign(wide=_wide(own))
-        together = own[own["wide"]]
-        if len(together):
-            findings.append(_finding(family, str(destination), None, together, own))
-        rest = own[own["hit"] & ~own["wide"]]
-        findings += [
-            _finding(family, str(destination), str(event), rows, own)
-            for event, rows in rest.groupby("event", sort=True)
-        ]
+
+
+def _counted_twice(grid: Grid, evidence: Evidence) -> Flags:
+    """Where only counts are known, a whole multiple of the expected is a batch that was loaded again."""
+    times = grid.unexpected / np.maximum(grid.expected, 1)
+    whole = (np.rint(times) >= 1) & (np.abs(times - np.rint(times)) <= WHOLE_BATCH)
+    by_counts = grid.dense((evidence.judged["matched_by"] == "counts").to_numpy(dtype=bool), False)
+    # Three messages for one are no batch; the day as a whole says it for the small events.
+    return np.asarray(by_counts & (grid.expected >= 5) & whole)
+
+
+# --- what was struck --------------------------------------------------------------------------------------
+
+
+def _findings(evidence: Evidence, family: _Family, rates: Rates, only: Flags | None = None) -> list[Finding]:
+    """Everything that is beyond its limit, top-down: the destination, companies of events, single events.
+
+    With `only`, nothing but these cells may begin a finding.
+    """
+    grid = evidence.grid
+    flagged = rates.beyond if only is None else only
+    together = learn_together(grid, rates) if only is None else None
+    findings: list[Finding] = []
+    for at, (_, rows) in enumerate(grid.destinations()):
+        hits = _hits(rates, rows, flagged)
+        whole, rest = _whole(rates, rows, hits)
+        if together is not None:
+            # What is left may be too thin for each event, and still show on the destination as a whole.
+            left = ~_cells_of(grid, rest)[rows] & ~whole
+            thin = together.beyond(at, rows, left)
+            if thin.any():
+                whole = whole | _span(rates, rows, thin)
+                rest = [hit for hit in rest if not whole[hit.episode.days].all()]
+        if whole.any():
+            findings.append(_finding(evidence, family, rates, rows, whole, None))
+        for group in _groups(rest):
+            if len({hit.row for hit in group}) >= GROUP_EVENTS:
+                findings.append(_group_finding(evidence, family, rates, rows, group))
+            else:
+                findings += _single_findings(evidence, family, rates, group)
+    if family.suspects:
+        findings += _suspicions(evidence, family, rates, flagged, findings)
     return findings
 
 
-def _wide(own: pd.DataFrame) -> Flags:
-    """The cells of a destination that share one fault: most of its events on a day, or several alike."""
-    wide = np.zeros(len(own), dtype=bool)
-    days, hit = days_of(own), own["hit"].to_numpy()
-    count, expected = own["count"].to_numpy(), own["expected"].to_numpy()
-    free, events = own["free"].to_numpy(), own["event"].to_numpy(dtype=object)
-    for day in np.unique(days[hit]):
-        rows = (days == day) & free & (expected > 0)
-        struck = rows & hit
-        if struck.sum() < 2:
-            continue
-        # Events so small that the common rate could not show on them have no say.
-        rate = count[struck].sum() / max(1, expected[struck].sum())
-        could = rows & exceeds(
-            np.floor(expected * rate).astype(np.int64),
-            expected,
-            own["limit"].to_numpy(),
-            own["floor"].to_numpy(),
-        )
-        if struck.sum() >= WIDE_SHARE * max(1, (could | struck).sum()):
-            wide |= rows
-    wide |= _alike(own, hit & ~wide, events)
-    if wide.any():
-        # The days beside: an event that shares the fault shares its half first and half last day.
-        inside = np.unique(days[wide])
-        near = np.isin(
-            days, np.concatenate([inside - np.timedelta64(1, "D"), inside + np.timedelta64(1, "D")])
-        )
-        wide |= hit & near & np.isin(events.astype(str), np.unique(events[wide & hit].astype(str)))
-    return np.asarray(wide)
+def _hits(rates: Rates, rows: Counts, flagged: Flags) -> list[_Hit]:
+    hits = []
+    for row in rows[flagged[rows].any(axis=1)]:
+        usual, rho = float(rates.usual[row]), float(rates.rho[row])
+        for episode in episodes(
+            rates.count[row], rates.base[row], rates.usable[row], flagged[row], usual, rho
+        ):
+            hits.append(_Hit(int(row), episode, (episode.rate - usual) / max(1e-9, 1 - min(usual, 0.99))))
+    return hits
 
 
-def _alike(own: pd.DataFrame, hit: Flags, events: np.ndarray[Any, Any]) -> Flags:
-    """Several events that begin on the same day at a like rate, though they are few among many."""
-    alike = np.zeros(len(own), dtype=bool)
-    if len(set(events[hit])) < GROUP_EVENTS:
-        return alike
-    table = (
-        own[hit]
-        .groupby("event", sort=True)
-        .agg(first=("day", "min"), count=("count", "sum"), expected=("expected", "sum"))
+def _whole(rates: Rates, rows: Counts, hits: Sequence[_Hit]) -> tuple[Flags, list[_Hit]]:
+    """The days on which a destination as a whole is struck, and the hits that stand for themselves."""
+    whole = np.zeros(rates.usable.shape[1], dtype=bool)
+    rest: list[_Hit] = []
+    for group in _groups(hits):
+        struck = {hit.row for hit in group}
+        days = np.zeros(rates.usable.shape[1], dtype=bool)
+        for hit in group:
+            days[hit.episode.days] = True
+        excess = float(np.median([hit.excess for hit in group]))
+        could = _could(rates, rows, days, excess) | np.isin(rows, list(struck))
+        if len(struck) > 1 and len(struck) >= WIDE_SHARE * could.sum():
+            whole |= _span(rates, rows, days)
+        else:
+            rest += group
+    return whole, rest
+
+
+def _groups(hits: Sequence[_Hit]) -> list[list[_Hit]]:
+    """Hits that begin together at a like rate, the largest such company first; each hit once."""
+    left = sorted(hits, key=lambda hit: (hit.episode.first, hit.row))
+    groups: list[list[_Hit]] = []
+    while left:
+        best: list[_Hit] = []
+        for seed in left:
+            mates = [hit for hit in left if _alike(seed, hit)]
+            if len({hit.row for hit in mates}) > len({hit.row for hit in best}):
+                best = mates
+        groups.append(best)
+        left = [hit for hit in left if hit not in best]
+    return groups
+
+
+def _alike(one: _Hit, other: _Hit) -> bool:
+    low, high = sorted((max(one.excess, 1e-4), max(other.excess, 1e-4)))
+    near_end = abs(one.episode.last - other.episode.last) <= 2 * TOGETHER_DAYS
+    return (
+        abs(one.episode.first - other.episode.first) <= TOGETHER_DAYS
+        and (near_end or not (one.episode.ended or other.episode.ended))
+        and high <= LIKE_RATE * low
     )
-    first = table["first"].to_numpy(dtype="datetime64[D]")
-    rate = table["count"].to_numpy() / np.maximum(table["expected"].to_numpy(), 1)
-    names = table.index.to_numpy(dtype=object)
-    for at in np.argsort(first, kind="stable"):
-        mates = (
-            (np.abs((first - first[at]).astype(np.int64)) <= GROUP_DAYS)
-            & (rate <= rate[at] * GROUP_RATE)
-            & (rate >= rate[at] / GROUP_RATE)
-        )
-        if mates.sum() >= GROUP_EVENTS:
-            members = set(names[mates])
-            alike |= hit & np.fromiter((event in members for event in events), bool, len(events))
-            break
-    return alike
+
+
+def _could(rates: Rates, rows: Counts, days: Flags, excess: float) -> Flags:
+    """The events on which a common rate would have shown: the others have no say."""
+    base = np.where(rates.usable[rows], rates.base[rows], 0)[:, days].sum(axis=1).astype(np.float64)
+    usual, rho = rates.usual[rows], rates.rho[rows]
+    struck = base * (usual + excess * (1 - usual))
+    # Over several days the spread between days averages out.
+    scores = score(struck, base, usual, rho / max(1, int(days.sum())))
+    enough = struck - base * usual >= 5
+    return np.asarray((scores >= rates.needed + SURE) & enough)
+
+
+def _span(rates: Rates, rows: Counts, flagged: Flags) -> Flags:
+    """The days of the destination's own stretch around the flagged ones, over all its events together."""
+    usable = rates.usable[rows]
+    count = np.where(usable, rates.count[rows], 0).sum(axis=0)
+    base = np.where(usable, rates.base[rows], 0).sum(axis=0)
+    usual_rows = np.where(usable, rates.base[rows] * rates.usual[rows][:, None], 0).sum()
+    usual = float(usual_rows / max(1, base.sum()))
+    rho = float(np.median(rates.rho[rows]))
+    days = np.zeros(len(flagged), dtype=bool)
+    for episode in episodes(count, base, base > 0, flagged, usual, rho):
+        days[episode.days] = True
+    return np.asarray(days & (base > 0))
+
+
+def _cells_of(grid: Grid, hits: Sequence[_Hit]) -> Flags:
+    taken = np.zeros(grid.shape, dtype=bool)
+    for hit in hits:
+        taken[hit.row, hit.episode.days] = True
+    return taken
+
+
+# --- what is told -----------------------------------------------------------------------------------------
+
+
+def _single_findings(
+    evidence: Evidence, family: _Family, rates: Rates, hits: Sequence[_Hit]
+) -> list[Finding]:
+    found = []
+    for row in sorted({hit.row for hit in hits}):
+        days = np.zeros(rates.usable.shape[1], dtype=bool)
+        for hit in hits:
+            if hit.row == row:
+                days[hit.episode.days] = True
+        event = str(evidence.grid.event[row])
+        found.append(_finding(evidence, family, rates, np.array([row]), days, event))
+    return found
+
+
+def _group_finding(
+    evidence: Evidence, family: _Family, rates: Rates, rows: Counts, group: Sequence[_Hit]
+) -> Finding:
+    days = np.zeros(rates.usable.shape[1], dtype=bool)
+    for hit in group:
+        days[hit.episode.days] = True
+    struck = np.array(sorted({hit.row for hit in group}), dtype=np.int64)
+    return _finding(evidence, family, rates, struck, days, None, among=rows)
 
 
 def _finding(
-    family: _Family, destination: str, event: str | None, rows: pd.DataFrame, own: pd.DataFrame
+    evidence: Evidence,
+    family: _Family,
+    rates: Rates,
+    rows: Counts,
+    days: Flags,
+    event: str | None,
+    *,
+    among: Counts | None = None,
 ) -> Finding:
-    days = np.unique(days_of(rows))
-    affected, expected = int(rows["count"].sum()), int(rows["expected"].sum())
-    in_windows = int(own.loc[np.isin(days_of(own), days), "count"].sum())
+    """One finding over some events and days; `among` are all events of the destination when these are some."""
+    grid = evidence.grid
+    destination = str(grid.destination[rows[0]])
+    usable = rates.usable[rows] & days
+    struck = usable & (rates.count[rows] > 0)
+    hit_days = days & struck.any(axis=0)
+    count, base = np.where(usable, rates.count[rows], 0), np.where(usable, rates.base[rows], 0)
+    affected, expected = int(count.sum()), int(base.sum())
+    when = grid.days[hit_days]
     share = affected / expected if expected else None
-    severity = family.severity or ("error" if share is None or share >= UNEXPLAINED_ERROR else "warning")
+    beside = among if among is not None else rows
+    in_windows = int(np.where(rates.usable[beside], rates.count[beside], 0)[:, hit_days].sum())
     difference = DIFFERENCE_OF[family.column]
-    struck = rows[rows["hit"]]
     claims = (
-        # Among many events only those of the group are accounted for, the others may have their own story.
-        tuple(
+        cell_claims(destination, None, when, {difference})
+        if event is None and among is None
+        else tuple(
             claim
-            for name, mine in rows.groupby("event", sort=True)
-            for claim in cell_claims(destination, str(name), days_of(mine), {difference})
+            for row in rows
+            for claim in cell_claims(
+                destination,
+                str(grid.event[row]),
+                grid.days[hit_days & rates.usable[row] & (rates.count[row] > 0)],
+                {difference},
+            )
         )
-        if event is None
-        else cell_claims(destination, event, days, {difference})
     )
+    usual = float((rates.usual[rows][:, None] * base).sum() / max(1, expected))
+    low, high = wilson(min(affected, expected), expected)
     details: dict[str, Any] = {
         "expected": expected,
         "share": round(share, 4) if share is not None else None,
-        "usual_share_at_most": round(float(rows["limit"].max()), 4),
-        "days": [as_date(day).isoformat() for day in days][:40],
-        "matched_by": sorted({str(by) for by in rows["matched_by"].dropna()}),
+        "share_is_between": [round(low, 4), round(high, 4)],
+        "usual_share": round(usual, 4),
+        "days": [as_date(day).isoformat() for day in when][:40],
+        "matched_by": _matched_by(evidence, destination),
     }
     if event is None:
+        worst = np.argsort(-count.sum(axis=1), kind="stable")
         details["events"] = {
-            str(name): {
-                "messages": int(mine["count"].sum()),
-                "share": round(float(mine["count"].sum() / max(1, mine["expected"].sum())), 4),
+            str(grid.event[rows[at]]): {
+                "messages": int(count[at].sum()),
+                "share": round(float(count[at].sum() / max(1, base[at].sum())), 4),
             }
-            for name, mine in list(struck.groupby("event", sort=True))[:40]
+            for at in worst[:40]
+            if count[at].sum()
         }
     return Finding(
         kind=family.kind,
-        severity=severity,
+        severity="error" if share is None or share - usual >= family.error_share else "warning",
         event=event,
         destinations=(destination,),
-        started_on=as_date(days[0]),
-        ended_on=_ended(rows, own),
+        started_on=as_date(when[0]),
+        ended_on=_ended(rates, rows, hit_days, grid),
         messages_affected=affected,
-        windows=windows_of([destination], days),
+        windows=windows_of([destination], when),
         claims=claims,
         share_explained=round(affected / in_windows, 4) if in_windows else None,
         evidence=details,
     )
 
 
-def _ended(rows: pd.DataFrame, own: pd.DataFrame) -> date | None:
-    """The last day hit, when enough messages have come without the fault since; else it goes on."""
-    last = days_of(rows).max()
-    since = own[(days_of(own) > last) & own["event"].isin(rows["event"].unique()) & own["exported"]]
-    expected = int(since["expected"].sum())
-    rate = rows["count"].sum() / max(1, rows["expected"].sum())
-    # A small event may have no loss on a day by luck; three lost rows should have shown.
-    return as_date(last) if expected * rate >= 3 else None
+def _matched_by(evidence: Evidence, destination: str) -> list[str]:
+    cells = evidence.judged
+    return sorted(set(cells.loc[cells["destination"] == destination, "matched_by"].dropna()))
+
+
+def _ended(rates: Rates, rows: Counts, days: Flags, grid: Grid) -> date | None:
+    """The last day struck, when the messages since then have come without the fault; else it goes on."""
+    last = int(np.flatnonzero(days)[-1])
+    usable = rates.usable[rows]
+    count = np.where(usable, rates.count[rows], 0).sum(axis=0)
+    base = np.where(usable, rates.base[rows], 0).sum(axis=0)
+    usual = float((rates.usual[rows][:, None] * np.where(usable, rates.base[rows], 0)).sum())
+    usual /= max(1, int(base.sum()))
+    found = episodes(count, base, base > 0, days, usual, float(np.median(rates.rho[rows])))
+    ended = [each.ended for each in found if each.last >= last]
+    # Days after it of which nothing may be judged yet prove nothing.
+    return (
+        as_date(grid.days[last]) if (not ended and bool((base[last + 1 :] > 0).any())) or any(ended) else None
+    )
+
+
+def _suspicions(
+    evidence: Evidence, family: _Family, rates: Rates, flagged: Flags, told: Sequence[Finding]
+) -> list[Finding]:
+    """Events that stand out on their newest days without being beyond doubt."""
+    grid = evidence.grid
+    fresh = np.zeros(grid.shape, dtype=bool)
+    fresh[:, -FRESH_DAYS:] = True
+    doubtful = rates.suspected & fresh & ~flagged
+    known = {(each.destinations[0], each.event) for each in told}
+    whole = {each.destinations[0] for each in told if each.event is None}
+    found = []
+    for row in np.flatnonzero(doubtful.any(axis=1)):
+        place = (str(grid.destination[row]), str(grid.event[row]))
+        if place not in known and place[0] not in whole:
+            finding = _finding(evidence, family, rates, np.array([row]), doubtful[row], place[1])
+            found.append(replace(finding, suspected=True, claims=()))
+    return found
+
+
+# --- what is it about the missing ones? -------------------------------------------------------------------
+
+
+def _contrasted(evidence: Evidence, findings: list[Finding]) -> list[Finding]:
+    """Asks the rows what the missing messages have in common, and says it, or that nothing explains them."""
+    asked: dict[str, int] = {}
+    questions = []
+    for at, finding in enumerate(findings):
+        if "counts" in finding.evidence["matched_by"] or finding.suspected:
+            continue
+        whole = finding.event is None and all(claim.event is None for claim in finding.claims)
+        events = (
+            (finding.event,)
+            if finding.event is not None
+            else ()
+            if whole
+            else tuple(sorted({str(claim.event) for claim in finding.claims}))
+        )
+        name = f"loss_{at}"
+        asked[name] = at
+        questions.append(
+            Contrast(name, finding.destinations[0], events, tuple(finding.days[-CONTRAST_DAYS:]))
+        )
+    if not questions:
+        return findings
+    answers = evidence.witness.contrast(questions)
+    told = list(findings)
+    for name, at in asked.items():
+        answer = answers[answers["question"] == name]
+        if answer.empty:
+            continue
+        finding = findings[at]
+        explanation = explain(answer, float(finding.evidence["usual_share"] or 0.0))
+        told[at] = _named(evidence, finding, explanation)
+    return told
+
+
+def _named(evidence: Evidence, finding: Finding, explanation: Explanation) -> Finding:
+    """The finding with what explains it; a rejection of malformed messages becomes an incident of its own kind."""
+    details = dict(finding.evidence) | {"contrast": dict(explanation.as_evidence())}
+    share = finding.share_explained
+    best = explanation.best
+    if best is None:
+        return replace(finding, evidence=details)
+    share = round(best.support, 4)
+    # Nearly all of the group is missing, and nearly all that is missing belongs to it.
+    rejected = best.rate >= PURE and best.support >= PURE
+    event = best.value("event") or finding.event
+    if rejected and best.value("violation"):
+        broken, _, rule = str(best.value("violation")).rpartition(":")
+        source = best.value("source") or _only_source(evidence, finding, event)
+        return replace(
+            finding,
+            kind="property_violation",
+            source=source,
+            event=event,
+            property=broken,
+            share_explained=share,
+            evidence=details
+            | {
+                "rejected_by": list(finding.destinations),
+                "share": finding.evidence["share"],
+                "messages_by_rule": {rule: best.missing},
+                "messages_of_event": int(finding.evidence["expected"]),
+            },
+        )
+    if rejected and best.value("user_shape") in ODD_SHAPES:
+        return replace(
+            finding,
+            kind="identifier_format",
+            source=best.value("source") or _only_source(evidence, finding, event),
+            event=event,
+            identifier="user_id",
+            share_explained=share,
+            evidence=details
+            | {
+                "rejected_by": list(finding.destinations),
+                "shapes": {str(best.value("user_shape")): best.missing},
+                "messages_by_destination": {finding.destinations[0]: finding.messages_affected},
+            },
+        )
+    return replace(finding, share_explained=share, evidence=details)
+
+
+def _only_source(evidence: Evidence, finding: Finding, event: str | None) -> str | None:
+    """The source that sends the event to this destination, when there is but one."""
+    destination = evidence.destinations[finding.destinations[0]]
+    senders = [
+        source
+        for source in destination.sources
+        if event is None or (source in evidence.sources and event in evidence.sources[source].row)
+    ]
+    return senders[0] if len(senders) == 1 else None

@@ -20,7 +20,7 @@ from dagster_project.core.diagnosis.evidence import (
 )
 from dagster_project.core.diagnosis.finding import Claim, Claims, Finding, cell_claims, windows_of
 from dagster_project.core.diagnosis.renames import letters, likeness
-from dagster_project.core.diagnosis.tolerance import exceeds, limits
+from dagster_project.core.diagnosis.usual import rates_of
 
 UNPLANNED_DAY, UNPLANNED_TOTAL = 20, 50  # messages on one day, or in all, that are worth telling
 UNPLANNED_NOTED = 5  # a tester's handful is kept, and not told
@@ -227,10 +227,8 @@ def _alike(there: str, here: str, name: str) -> float:
 def _missing(evidence: Evidence, claims: Claims) -> pd.DataFrame:
     """Judged cells with missing messages, and whether they are beyond their limit."""
     cells = evidence.judged
-    limit = limits(evidence, "missing")
-    missing: Counts = cells["missing"].to_numpy()
-    over: Flags = exceeds(missing, cells["expected"].to_numpy(), limit.share, limit.floor)
-    return cells.assign(over=over)[missing > 0]
+    over: Flags = evidence.grid.rows(rates_of(evidence, claims, "missing").beyond)
+    return cells.assign(over=over)[cells["missing"].to_numpy() > 0]
 
 
 def _ended(days: Days, counts: Counts, judged: Days) -> date | None:

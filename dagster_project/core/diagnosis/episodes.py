@@ -1,0 +1,88 @@
+"""From when to when a rate was worse than usual: the stretch of days that explains the counts best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagster_project.core.diagnosis.grid import Counts, Flags
+
+ENOUGH = 3.0  # log-likelihood that a stretch, or the good days after it, must be worth (odds of 20 to 1)
+ROUNDS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Episode:
+    """Columns `first` to `last`, both included. `rate` is what was lost on those days in all."""
+
+    first: int
+    last: int
+    rate: float
+    ended: bool
+
+    @property
+    def days(self) -> slice:
+        return slice(self.first, self.last + 1)
+
+
+def episodes(
+    count: Counts, base: Counts, usable: Flags, flagged: Flags, usual: float, rho: float
+) -> list[Episode]:
+    """The maximal scoring stretches that hold a flagged day.
+
+    Each day scores the log-likelihood ratio of the worse rate against the usual one, divided by its
+    over-dispersion; a stretch of the highest sum is the most likely from-to (Ruzzo and Tompa 1999). The worse
+    rate is learned from the stretch itself.
+    """
+    found: list[Episode] = []
+    left = flagged & usable
+    k = np.where(usable, np.minimum(count, np.maximum(base, count)), 0).astype(np.float64)
+    n = np.where(usable, np.maximum(base, count), 0).astype(np.float64)
+    while left.any():
+        days = left
+        segment = (int(np.flatnonzero(left)[0]), int(np.flatnonzero(left)[-1]))
+        rate = float(k[days].sum() / max(1.0, n[days].sum()))
+        scores = np.zeros(len(k))
+        for _ in range(ROUNDS):
+            scores = _scores(k, n, usual, max(rate, usual * 1.1 + 1e-4), rho)
+            best = _best(scores, left)
+            if best is None:
+                break
+            segment = best
+            inside = slice(segment[0], segment[1] + 1)
+            rate = float(k[inside].sum() / max(1.0, n[inside].sum()))
+        inside = slice(segment[0], segment[1] + 1)
+        # The good days after it, up to the next bad one, must outweigh the chance that it still goes on.
+        after = scores[segment[1] + 1 :]
+        ended = bool(len(after)) and float(np.minimum.accumulate(np.cumsum(after)).min()) <= -ENOUGH
+        found.append(Episode(segment[0], segment[1], rate, ended))
+        left = left.copy()
+        left[inside] = False
+    return sorted(found, key=lambda each: each.first)
+
+
+def _scores(
+    k: NDArray[np.float64], n: NDArray[np.float64], usual: float, rate: float, rho: float
+) -> NDArray[np.float64]:
+    low, high = min(max(usual, 1e-4), 0.98), min(max(rate, 2e-4), 0.999)
+    high = max(high, low * 1.01)
+    gain, loss = np.log(high / low), np.log((1 - high) / (1 - low))
+    spread = 1 + np.maximum(n - 1, 0) * rho
+    return np.asarray((k * gain + (n - k) * loss) / spread)
+
+
+def _best(scores: NDArray[np.float64], wanted: Flags) -> tuple[int, int] | None:
+    """The stretch of the highest sum among those that hold a wanted day."""
+    best: tuple[float, int, int] | None = None
+    for day in np.flatnonzero(wanted):
+        before = np.cumsum(scores[: day + 1][::-1])
+        after = np.cumsum(scores[day:])
+        # Of equal sums the shorter stretch: days without a message say nothing.
+        first = int(day) - int(np.argmax(before))
+        last = int(day) + int(np.argmax(after))
+        total = float(before.max() + after.max() - scores[day])
+        if best is None or total > best[0]:
+            best = (total, first, last)
+    return None if best is None else (best[1], best[2])
