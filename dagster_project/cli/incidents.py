@@ -20,7 +20,10 @@ COLUMNS = (
     *("incident_id", "kind", "severity", "status", "source", "event", "renamed_to", "property", "identifier"),
     *("destinations", "started_on", "ended_on", "detected_at", "resolved_at", "messages_affected"),
     *("title", "explanation", "suggestion", "evidence"),
+    *("state", "runs_seen", "runs_clean", "last_seen_at", "reopened_at", "muted_until", "muted_by"),
 )
+_DAYS = ("started_on", "ended_on", "muted_until")
+_COUNTS = ("messages_affected", "runs_seen", "runs_clean")
 _WORST_FIRST = {"critical": 0, "error": 1, "warning": 2, "info": 3}
 MARKS = {
     "critical": ("CRITICAL", "red"),
@@ -55,7 +58,8 @@ def read_incidents(settings: Settings, *, show_all: bool = False) -> list[dict[s
     if not warehouse.exists("reconciliation.incidents"):
         return []
     frame = warehouse.frame("select * from reconciliation.incidents")
-    rows = [{name: _plain(name, row[name]) for name in COLUMNS} for row in frame.to_dict("records")]
+    # A table of an earlier release lacks the newer columns until the next run.
+    rows = [{name: _plain(name, row.get(name)) for name in COLUMNS} for row in frame.to_dict("records")]
     if not show_all:
         rows = [row for row in rows if row["status"] == "open" and row["severity"] != "info"]
     return sorted(
@@ -72,13 +76,17 @@ def read_incidents(settings: Settings, *, show_all: bool = False) -> list[dict[s
 def told(row: dict[str, Any]) -> str:
     """One incident for a terminal."""
     word, colour = MARKS.get(row["severity"], (row["severity"].upper(), "white"))
-    state = "" if row["status"] == "open" else f" ({row['status']})"
+    state = "" if row["state"] in (None, "open") and row["status"] == "open" else f" ({_state(row)})"
     head = (
         click.style(f"{word:<8}", fg=colour, bold=True)
         + " "
         + click.style(visible(row["title"]) + state, bold=True)
     )
     body = [f"{row['kind']} · {row['incident_id']}", row["explanation"], f"What to do: {row['suggestion']}"]
+    if row["muted_until"]:
+        body.insert(
+            1, f"Muted by {row['muted_by']} until {row['muted_until']}; days that it holds stay held."
+        )
     lines = [head]
     for text in body:
         for part in visible(text, keep_newlines=True).splitlines():
@@ -86,13 +94,23 @@ def told(row: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _state(row: dict[str, Any]) -> str:
+    """The state in words that need no manual."""
+    words = {
+        "suspected": "suspected; told when another run finds it again",
+        "recovering": "recovering",
+        "reopened": "back again",
+    }
+    return words.get(row["state"], str(row["status"]))
+
+
 def _plain(name: str, value: Any) -> Any:
     if value is None or (not isinstance(value, str) and pd.isna(value)):
         return None
     if name in ("destinations", "evidence"):
         return json.loads(value)
-    if name in ("started_on", "ended_on"):
+    if name in _DAYS:
         return as_day(value).isoformat()
     if isinstance(value, datetime | date):
         return value.isoformat()
-    return int(value) if name == "messages_affected" else str(value)
+    return int(value) if name in _COUNTS else str(value)

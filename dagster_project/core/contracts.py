@@ -17,6 +17,25 @@ Clock = Literal["timestamp", "received_at", "sent_at", "original_timestamp"]
 Grain = Literal["event", "daily_counts"]
 IdentifierName = Literal["user_id", "anonymous_id", "message_id"]
 Matching = Literal["message_id", "user_time", "counts"]
+# Every kind of incident that there is; dashboards and mutes hold on to these words.
+IncidentKind = Literal[
+    "event_renamed",
+    "event_stopped",
+    "unplanned_event",
+    "property_violation",
+    "identifier_format",
+    "duplicate_events",
+    "volume_anomaly",
+    "source_stopped",
+    "delivery_stopped",
+    "delivery_loss",
+    "duplicate_delivery",
+    "name_mismatch",
+    "export_incomplete",
+    "export_late",
+    "timezone_shift",
+    "unexplained",
+]
 
 STARTS_ON: Final = date(2015, 1, 1)
 LOOKBACK_DAYS: Final = 35
@@ -141,6 +160,24 @@ class Override(_Frozen):
     until: date  # the last day on which the decision counts
 
 
+class Mute(_Frozen):
+    """A person's decision to hear nothing of some incidents until a day. Held days stay held all the same.
+
+    In `mutes.yml`: `mutes: [{incident}]` or `[{kind, source, event, destination}]`, each with owner, reason
+    and until. Everything that is named must fit.
+    """
+
+    incident: str | None = None
+    kind: IncidentKind | None = None
+    source: str | None = None
+    event: str | None = None
+    destination: str | None = None
+    owner: str
+    reason: str
+    until: date  # the last day on which nothing is told
+    false_alarm: bool = False  # somebody looked, and there was nothing
+
+
 class Workspace(_Frozen):
     """Everything that is expected, from one `expectations/` folder."""
 
@@ -151,6 +188,8 @@ class Workspace(_Frozen):
     sources: tuple[Source, ...] = ()
     destinations: tuple[Destination, ...] = ()
     overrides: tuple[Override, ...] = ()
+    mutes: tuple[Mute, ...] = ()
+    critical_events: tuple[str, ...] = ()  # an incident that hits one of these is one step more severe
     slack_channel: str | None = None
     plans: Mapping[str, TrackingPlan] = Field(default_factory=dict)  # by source
     root: Path = Path()  # the expectations folder

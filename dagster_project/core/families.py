@@ -46,11 +46,12 @@ SEVERITIES: Final = ("none", "info", "warning", "error", "critical")  # mildest 
 # Anything else closes the gate, a word that is not in the vocabulary included.
 HARMLESS: Final = ("none", "info", "warning")
 
-# What counts as normal where neither the contract nor the learned tolerances say: a missing share of one
-# percent, and fewer than five rows are never worth a warning.
-DEFAULT_TOLERANCE: Final = 0.01
-DEFAULT_FLOOR: Final = 5
-SIGMAS: Final = 3.0  # how far chance may carry a count beyond the tolerance
+# What nothing explains of a destination's day: half a percent of what was sent, and fewer than five messages,
+# are not worth a look; nor is what chance adds to the usual loss, four standard deviations of a Poisson count,
+# nor what the contract tolerates or a single event may lose within its own limit: no judge contradicts another.
+UNEXPLAINED_LIMIT: Final = 0.005
+UNEXPLAINED_FLOOR: Final = 5
+SIGMAS: Final = 4.0
 # The diagnosis speaks of bad identifiers from 5% and of plan violations from 2% of an event's messages,
 # and of neither below 20 messages; the expectations use the same limits.
 IDENTIFIER_LIMIT: Final = 0.05
@@ -81,7 +82,15 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "violations": ("day", "source", "event", "property", "rule", "messages"),
     "source_health": ("source", "status", "problem", "last_received_at", "messages"),
     "export_health": ("destination", "status", "problem"),
-    "tolerances": ("destination", "event", "tolerance", "floor"),
+    "limits": (
+        "destination",
+        "day",
+        "event",
+        "allowed_missing",
+        "allowed_duplicates",
+        "allowed_unexpected",
+    ),
+    "ledger": ("day", "destination", "line", "messages", "counts_in_gap"),
     "windows": (
         "destination",
         "day",
@@ -107,7 +116,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 NEEDS: Final[Mapping[tuple[SubjectKind, str], tuple[str, ...]]] = {
     ("destination", "names"): ("windows", "delivery_names"),
-    ("destination", "counts"): ("windows", "cells", "tolerances"),
+    ("destination", "counts"): ("windows", "cells", "limits", "ledger"),
     ("destination", "freshness"): ("windows", "cells", "export_health"),
     ("destination", "identifiers"): ("windows", "not_expected", "cells"),
     ("destination", "properties"): ("windows", "violations", "names"),
@@ -116,12 +125,19 @@ NEEDS: Final[Mapping[tuple[SubjectKind, str], tuple[str, ...]]] = {
     ("source", "properties"): ("incidents", "violations", "names"),
 }
 
+ALLOWED: Final = ("allowed_missing", "allowed_duplicates", "allowed_unexpected")
+# Of a whole day, on a row of its own.
+LEDGER_NUMBERS: Final = ("sent", "arrived", "gap", "unexplained", "allowed_unexplained")
+
 # Columns that say which row is meant, in the order in which people read them.
 IDENTITY: Final = ("day", "source", "event", "name", "reason", "property", "rule")
 # Sums that are worth a curve over time, per family; a frame has those of its own.
 SUMS: Final[Mapping[str, tuple[str, ...]]] = {
     "names": ("deliveries", "messages"),
-    "counts": ("expected", "delivered", "missing", "pending", "duplicates", "unexpected"),
+    "counts": (
+        *("expected", "delivered", "missing", "pending", "duplicates", "unexpected"),
+        *("sent", "gap", "unexplained"),
+    ),
     "freshness": ("expected", "delivered", "messages"),
     "identifiers": ("messages",),
     "properties": ("messages",),
@@ -129,7 +145,7 @@ SUMS: Final[Mapping[str, tuple[str, ...]]] = {
 # Rows are told worst first: by severity, then by how many messages they hold back.
 WEIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
     **SUMS,
-    "counts": ("missing", "duplicates", "unexpected"),
+    "counts": ("missing", "duplicates", "unexpected", "unexplained"),
     "freshness": ("expected",),
 }
 
@@ -396,32 +412,55 @@ def _counts(
     numbers = ("expected", "delivered", "missing", "pending", "duplicates", "unexpected")
     rows = _on(evidence.of("cells", "destination", name), days)
     rows = _typed(rows, text=("event", "matched_by"), numbers=numbers, flags=("mature", "exported"))
+    # The diagnosis decided what is too much, for all judges. A cell that it did not judge (its day may still be
+    # filled, or lies before history) has no limits: nothing of it can be too much.
+    limits = _on(evidence.of("limits", "destination", name), days).drop_duplicates(["day", "event"])
+    rows = rows.merge(limits.drop(columns="destination"), on=["day", "event"], how="left")
+    rows = _typed(rows, text=(), numbers=ALLOWED, flags=())
+    rows = rows.assign(**{column: rows[column].where(rows["mature"].eq(True)) for column in ALLOWED})
+    # Shares are for people, and for suites written by hand; ours compare the counts.
     expected = rows["expected"].clip(lower=1.0).fillna(1.0)
-    tolerance, floor = _tolerances(name, rows["event"], evidence, workspace)
-    # As the diagnosis counts: what chance adds to the tolerance, and rows fewer than the floor, which are a
-    # large share of a small cell, are no discrepancy.
-    chance = SIGMAS * np.sqrt(tolerance * (1.0 - tolerance) / expected)
-    rows["limit"] = np.maximum(tolerance + chance, (floor - 1.0) / expected)
+    rows["limit"] = rows["allowed_missing"] / expected
     rows["missing_share"] = (rows["missing"] / expected).where(rows["mature"].eq(True))
     rows["duplicate_share"] = rows["duplicates"] / expected
     rows["unexpected_share"] = rows["unexpected"] / expected
     cells = rows["day"].value_counts()
     rows["cells"] = rows["day"].map(cells).astype(float)
-    absent = [{"day": day, "cells": 0.0} for day in days if day not in cells.index]
-    return _appended(rows, absent), ("event",)
+    of_days = _gaps(name, evidence, workspace, days, rows)
+    for day in days:
+        if day not in cells.index:
+            of_days.setdefault(day, {"day": day})["cells"] = 0.0
+    rows = rows.assign(**dict.fromkeys(LEDGER_NUMBERS, np.nan))
+    return _appended(rows, [of_days[day] for day in sorted(of_days)]), ("event",)
 
 
-def _tolerances(
-    name: str, events: pd.Series[Any], evidence: Evidence, workspace: Workspace
-) -> tuple[pd.Series[float], pd.Series[float]]:
-    declared = workspace.destination(name).tolerance
-    if declared is not None:
-        same = pd.Series(declared, index=events.index, dtype=float)
-        return same, pd.Series(1.0, index=events.index)
-    learned = evidence.of("tolerances", "destination", name).drop_duplicates("event").set_index("event")
-    tolerance = pd.to_numeric(events.map(learned["tolerance"]), errors="coerce").astype(float)
-    floor = pd.to_numeric(events.map(learned["floor"]), errors="coerce").astype(float)
-    return tolerance.fillna(DEFAULT_TOLERANCE), floor.fillna(DEFAULT_FLOOR)
+def _gaps(
+    name: str, evidence: Evidence, workspace: Workspace, days: Sequence[str], cells: pd.DataFrame
+) -> dict[str, dict[str, Any]]:
+    """The ledger of each day, as a row of the whole day. What arrived is taken from the cells themselves."""
+    lines = _typed(
+        _on(evidence.of("ledger", "destination", name), days),
+        text=("line",),
+        numbers=("messages",),
+        flags=("counts_in_gap",),
+    )
+    arrived = cells.groupby("day")["delivered"].sum()
+    most = cells.groupby("day")["allowed_missing"].max().fillna(0.0)
+    tolerance = workspace.destination(name).tolerance or 0.0
+    found: dict[str, dict[str, Any]] = {}
+    for day, own in lines.groupby("day", sort=True):
+        by_line = own.groupby("line")["messages"].sum()
+        sent, steady = (float(by_line.get(line, 0.0)) for line in ("sent", "steady_loss"))
+        limit = max(UNEXPLAINED_LIMIT * sent, SIGMAS * steady**0.5, tolerance * sent, most.get(day, 0.0))
+        found[str(day)] = {
+            "day": day,
+            "sent": sent,
+            "arrived": float(arrived.get(day, 0.0)),
+            "gap": float(own.loc[own["counts_in_gap"].eq(True), "messages"].sum()),
+            "unexplained": float(by_line.get("unexplained", 0.0)),
+            "allowed_unexplained": float(max(UNEXPLAINED_FLOOR, int(limit))),
+        }
+    return found
 
 
 def _landed(

@@ -1,20 +1,29 @@
-"""Incidents over time: who a finding is, and what has changed about it since the run before."""
+"""Incidents over time: who a finding is, and what has changed about it since the run before.
+
+    suspected -> open -> recovering -> resolved -> reopened -> recovering -> resolved ...
+
+A finding that is beyond doubt opens at once; a suspected one when two of the last three runs found it. What was
+a matter of rows is resolved as soon as the rows are there; what was a matter of statistics recovers first and
+is resolved by a second clean run. `status` says only `open` or `resolved`; the state stands beside it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
 from dagster_project.core import wording
+from dagster_project.core.contracts import Mute
 from dagster_project.core.diagnosis import Diagnosis
 from dagster_project.core.diagnosis.evidence import as_days
-from dagster_project.core.diagnosis.finding import SEVERITIES, Finding, Key, jsonable
+from dagster_project.core.diagnosis.finding import SEVERITIES, Finding, Key, jsonable, no_links, worst
+from dagster_project.core.mutes import mute_of
 
 INCIDENT_COLUMNS: Mapping[str, str] = {
     "incident_id": "varchar",
@@ -38,7 +47,17 @@ INCIDENT_COLUMNS: Mapping[str, str] = {
     "evidence": "varchar",  # JSON
     "share_explained": "double",
     "run_id": "varchar",  # the run that last found it, or saw it gone
-    "told": "varchar",  # JSON: severity, messages and destinations at the last notice; null when never told
+    "told": "varchar",  # JSON: kind, severity, messages and destinations at the last notice; null when never told
+    "state": "varchar",  # suspected | open | recovering | resolved | reopened
+    "runs_seen": "bigint",  # runs that found it since it was first found, or came back
+    "runs_clean": "bigint",  # runs in a row that did not find it any more
+    "last_seen_at": "timestamp",
+    "reopened_at": "timestamp",
+    "muted_until": "date",  # nothing is told of it up to and with this day
+    "muted_by": "varchar",
+    "resolved_before": "timestamp",  # when it was over for the last time, before it came back
+    "sightings": "varchar",  # the last three runs, oldest first: 1 found, 0 not found
+    "counted_at": "timestamp",  # the run that the last of them stands for
 }
 WINDOW_COLUMNS: Mapping[str, str] = {"incident_id": "varchar", "destination": "varchar", "day": "date"}
 LINK_COLUMNS: Mapping[str, str] = {
@@ -50,6 +69,38 @@ LINK_COLUMNS: Mapping[str, str] = {
     "difference": "varchar",
 }
 
+# Runs closer together than this look at the same evidence: an export that lands starts a run of its own, and a
+# second look at the same days neither confirms a suspicion nor shows that something is over.
+RUNS_APART: Final = timedelta(hours=6)
+CONFIRMED_BY: Final = 2  # of the last three runs
+CLEAN_RUNS: Final = 2
+REOPENED_FOR: Final = timedelta(days=7)  # as long as this an incident that came back is called so
+# Judged against a threshold: one clean run may be chance. All other kinds are a matter of rows or names that are
+# there or not, and resolve at once.
+STATISTICAL: Final = frozenset(
+    {
+        "volume_anomaly",
+        "delivery_loss",
+        "duplicate_delivery",
+        "duplicate_events",
+        "unexplained",
+        "property_violation",
+        "identifier_format",
+    }
+)
+# Not found again, these may be an early form of the kind that now is, at the same place.
+_MATURES: Final[Mapping[str, frozenset[str]]] = {
+    "delivery_stopped": frozenset({"export_late", "export_incomplete", "delivery_loss", "unexplained"}),
+    "export_incomplete": frozenset({"export_late", "unexplained"}),
+    "delivery_loss": frozenset({"unexplained"}),
+    "timezone_shift": frozenset({"unexplained"}),
+    "event_stopped": frozenset({"volume_anomaly"}),
+    "event_renamed": frozenset({"unplanned_event", "event_stopped", "volume_anomaly"}),
+}
+_NO_LINKS: Final = (
+    no_links()
+)  # an empty frame costs half a millisecond, and a table may hold thousands of rows
+_LARGE_MESSAGES, _LARGE_DESTINATIONS = 10_000, 3
 WORSE = 2  # this many times the messages of the last notice are worth another one
 EVIDENCE_BYTES = 20_000
 EVIDENCE_ITEMS, EVIDENCE_TEXT = 40, 200
@@ -65,46 +116,90 @@ class Transition:
     transition: str  # opened | worsened | resolved | reopened
 
 
+@dataclass(frozen=True)
+class _Run:
+    """What all incidents of one run have in common."""
+
+    diagnosis: Diagnosis
+    moment: datetime
+    run_id: str
+    mutes: tuple[Mute, ...]
+    critical_events: frozenset[str]
+
+    def mute_of(self, row: Mapping[str, Any]) -> Mute | None:
+        return mute_of(row, self.mutes, self.moment.date())
+
+
+_Row = dict[str, Any]
+
+
 def incident_id(key: Key) -> str:
-    """A finding's name over all runs. Escaped before joining, so that no two keys share a text."""
+    """The name of a finding that is new. Escaped before joining, so that no two keys share a text.
+
+    A known incident may be called otherwise: `incident_ids` says what a run's findings are called.
+    """
     parts = ("\\0" if part is None else part.replace("\\", "\\\\").replace("\x1f", "\\u") for part in key)
     joined = "\x1f".join(parts).encode("utf-8", "surrogatepass")
     return "inc_" + hashlib.sha256(joined).hexdigest()[:12]
 
 
+def incident_ids(existing: pd.DataFrame, diagnosis: Diagnosis) -> dict[Key, str]:
+    """What each finding of a run is called over all runs, by its key.
+
+    The incidents table as it was before the run and as it is after it give the same answer.
+    """
+    return _names(_known(existing), diagnosis)
+
+
 def reconcile_incidents(
-    existing: pd.DataFrame, diagnosis: Diagnosis, as_of: datetime, run_id: str
+    existing: pd.DataFrame,
+    diagnosis: Diagnosis,
+    as_of: datetime,
+    run_id: str,
+    *,
+    mutes: Iterable[Mute] = (),
+    critical_events: Collection[str] = (),
 ) -> tuple[pd.DataFrame, list[Transition], pd.DataFrame, pd.DataFrame]:
     """The incidents after this run, what changed, the days each one covers, and the differences it explains.
 
     Running it again on its own answer changes nothing.
     """
     moment = as_of.astimezone(UTC).replace(tzinfo=None) if as_of.tzinfo else as_of
+    run = _Run(diagnosis, moment, run_id, tuple(mutes), frozenset(critical_events))
     known = _known(existing)
-    found = {
-        incident_id(finding.key): finding
+    names = _names(known, diagnosis)
+    found = _by_name(
+        (names[finding.key], finding)
         for finding in diagnosis.findings
         if not _aged(finding, known, diagnosis)
-    }
+    )
     absorbed = {
-        incident_id(each.key)
+        names[each.key]: names.get(each.explained_by)
         for each in diagnosis.explained
         if each.explained_by is not None and each.explained_by[0] not in _BLINDING
     }
-    rows: dict[str, dict[str, Any]] = {}
+    lasting = {each.key for each in diagnosis.findings if each.kind in _BLINDING and each.ended_on is None}
+    hidden = {names[each.key] for each in diagnosis.explained if each.explained_by in lasting}
+    rows: dict[str, _Row] = {}
     transitions: list[Transition] = []
-    for name, finding in found.items():
-        before = known.get(name)
-        if before is not None and _settled(finding, before):
-            row, change = _not_found(before, diagnosis, False, moment, run_id)
+    for name in [*found, *(name for name in known if name not in found)]:
+        before, finding = known.get(name), found.get(name)
+        after: _Row | None
+        if finding is not None and not (before is not None and _settled(finding, before)):
+            after, change = _found(name, finding, before, run)
+        elif before is not None and (name in hidden or _only_suspected(rows.get(absorbed.get(name) or ""))):
+            after, change = before, None
         else:
-            row, change = _found(name, finding, before, diagnosis, moment, run_id)
-        rows[name] = row
+            assert before is not None
+            after, change = _not_found(before, name in absorbed and name not in found, finding, run)
+        if after is None:
+            continue  # a suspicion that came to nothing
+        mute = run.mute_of(after)
+        rows[name] = after | {
+            "muted_until": mute.until if mute else None,
+            "muted_by": mute.owner if mute else None,
+        }
         transitions += [Transition(name, change)] if change else []
-    for name, row in known.items():
-        if name not in found:
-            rows[name], change = _not_found(row, diagnosis, name in absorbed, moment, run_id)
-            transitions += [Transition(name, change)] if change else []
     return (
         _frame(
             sorted(rows.values(), key=lambda row: (row["detected_at"], row["incident_id"])), INCIDENT_COLUMNS
@@ -115,39 +210,157 @@ def reconcile_incidents(
     )
 
 
+def severity_of(finding: Finding, *, critical_events: Collection[str], suspected: bool = False) -> str:
+    """How bad it is: the cause's own severity, and one step more where more hangs on it.
+
+    - suspected: `info`, whatever it may turn out to be, for nobody is told of a suspicion;
+    - `info` stays `info`: nothing is wrong there, however much of it there is;
+    - one step up (warning, error, critical) when it hits an event of `critical_events`;
+    - else `error` becomes `critical` from 10,000 messages at 3 destinations on. Size alone never makes an
+      error of a warning: that closes the gate, and a warning's data can be used.
+    """
+    if suspected or finding.severity == "info":
+        return "info"
+    at = SEVERITIES.index(finding.severity)
+    large = (
+        finding.messages_affected >= _LARGE_MESSAGES and len(set(finding.destinations)) >= _LARGE_DESTINATIONS
+    )
+    if _hits(finding, critical_events) or (large and finding.severity == "error"):
+        at = min(at + 1, len(SEVERITIES) - 1)
+    return SEVERITIES[at]
+
+
+def _hits(finding: Finding, critical_events: Collection[str]) -> bool:
+    """Whether one of these events is among those that the finding is about."""
+    if not critical_events:
+        return False
+    if finding.event is not None:
+        return finding.event in critical_events or finding.renamed_to in critical_events
+    if finding.kind == "source_stopped":
+        return True  # nothing of the source arrives, whatever matters most among it too
+    listed = finding.evidence.get("events")
+    named = {str(each) for each in listed} if isinstance(listed, Mapping | list | tuple) else set()
+    return not (named | set(finding.links["event"].dropna())).isdisjoint(critical_events)
+
+
+def _names(known: Mapping[str, _Row], diagnosis: Diagnosis) -> dict[Key, str]:
+    """The incident of each finding: the one that stands under its key, else the one it grew out of, else new."""
+    by_key: dict[Key, str] = {}
+    # Two rows may stand under one key once one of them has grown into it: the one seen last counts.
+    for name, row in sorted(
+        known.items(), key=lambda pair: (pair[1]["last_seen_at"] or datetime.min, pair[0])
+    ):
+        by_key[_key(row)] = name
+    told = [*diagnosis.findings, *diagnosis.explained]
+    names = {finding.key: by_key.get(finding.key) or incident_id(finding.key) for finding in told}
+    taken = {names[finding.key] for finding in diagnosis.findings}
+    for finding in diagnosis.findings:
+        own = known.get(names[finding.key])
+        if finding.suspected or (own is not None and own["status"] == "open" and not _only_suspected(own)):
+            continue
+        grown = [
+            row
+            for name, row in known.items()
+            if name not in taken and row["status"] == "open" and _grew_into(row, finding)
+        ]
+        if grown:
+            # The one that people know of, then the oldest.
+            first = min(
+                grown,
+                key=lambda row: (row["told"] is None, row["detected_at"] or datetime.max, row["incident_id"]),
+            )
+            names[finding.key] = first["incident_id"]
+            taken.add(first["incident_id"])
+    return names
+
+
+def _grew_into(row: Mapping[str, Any], finding: Finding) -> bool:
+    """Whether an incident of yesterday is the early form of what is found today at the same place."""
+    if row["kind"] not in _MATURES.get(finding.kind, ()):
+        return False
+    if finding.kind == "event_renamed":
+        name = finding.renamed_to if row["kind"] == "unplanned_event" else finding.event
+        return bool(row["source"] == finding.source and row["event"] == name)
+    same = (row["source"], row["event"]) == (finding.source, finding.event)
+    return same and (
+        finding.kind == "event_stopped" or set(row["_destinations"]) == set(finding.destinations)
+    )
+
+
+def _key(row: Mapping[str, Any]) -> Key:
+    return Finding(
+        kind=str(row["kind"]),
+        severity="info",
+        started_on=date.min,
+        source=row["source"],
+        event=row["event"],
+        renamed_to=row["renamed_to"],
+        property=row["property"],
+        identifier=row["identifier"],
+        destinations=tuple(row["_destinations"]),
+        links=_NO_LINKS,
+    ).key
+
+
+def _by_name(named: Iterable[tuple[str, Finding]]) -> dict[str, Finding]:
+    """The findings by incident. Two of one incident are told as the first, with the other under it."""
+    found: dict[str, Finding] = {}
+    for name, finding in named:
+        first = found.get(name)
+        if first is None:
+            found[name] = finding
+            continue
+        found[name] = replace(
+            first,
+            severity=worst((first.severity, finding.severity)),
+            suspected=first.suspected and finding.suspected,
+            windows=tuple(sorted({*first.windows, *finding.windows})),
+            links=pd.concat([first.links, finding.links], ignore_index=True),
+            explains=list(dict.fromkeys([*first.explains, wording.brief(finding)])),
+        )
+    return found
+
+
 def _rank(row: Mapping[str, Any]) -> tuple[int, int]:
     return -SEVERITIES.index(row["severity"]), -int(row["messages_affected"])
 
 
 def _found(
-    name: str,
-    finding: Finding,
-    before: Mapping[str, Any] | None,
-    diagnosis: Diagnosis,
-    moment: datetime,
-    run_id: str,
-) -> tuple[dict[str, Any], str | None]:
-    reopened = before is not None and before["status"] == "resolved"
+    name: str, finding: Finding, before: Mapping[str, Any] | None, run: _Run
+) -> tuple[_Row, str | None]:
+    again = before is not None and before["status"] == "resolved"
+    counted = _counted(None if again else before, run.moment, found=True)
+    suspected = _still_suspected(finding, None if again else before, counted["sightings"])
     started, affected = finding.started_on, finding.messages_affected
-    if before is not None and not reopened:
+    if before is not None and not again:
         earlier = before["started_on"]
-        if earlier is not None and earlier < diagnosis.history_from:
+        if earlier is not None and earlier < run.diagnosis.history_from:
             # Its beginning is out of sight now: what was known about it stays true.
             affected = max(affected, int(before["messages_affected"]))
             started = min(started, earlier)
-    told = before["told"] if before is not None else None
-    change = _change(finding, affected, told, reopened=reopened)
-    if change is not None:
-        told = {
-            "severity": finding.severity,
-            "messages": affected,
-            "destinations": sorted(finding.destinations),
-        }
-    today = moment.date()
-    return {
+    resolved_before = reopened_at = told = None
+    if before is not None:
+        resolved_before = before["resolved_at"] if again else before["resolved_before"]
+        reopened_at, told = before["reopened_at"], before["told"]
+    back = (
+        not suspected
+        and resolved_before is not None
+        and (reopened_at is None or reopened_at < resolved_before)
+    )
+    if back:
+        reopened_at = run.moment
+    severity = severity_of(finding, critical_events=run.critical_events, suspected=suspected)
+    today = run.moment.date()
+    explanation = wording.explanation(finding, today)
+    if reopened_at is not None and resolved_before is not None and not suspected:
+        explanation += (
+            f"\nIt was over on {wording.day_words(resolved_before.date(), today)} and came back on"
+            f" {wording.day_words(reopened_at.date(), today)}."
+        )
+    row: _Row = {
         "incident_id": name,
         "kind": finding.kind,
-        "severity": finding.severity,
+        "severity": severity,
         "status": "open",
         "source": finding.source,
         "event": finding.event,
@@ -157,33 +370,91 @@ def _found(
         "destinations": json.dumps(sorted(finding.destinations), ensure_ascii=False),
         "started_on": started,
         "ended_on": finding.ended_on,
-        "detected_at": before["detected_at"] if before is not None and before["detected_at"] else moment,
+        "detected_at": before["detected_at"] if before is not None and before["detected_at"] else run.moment,
         "resolved_at": None,
         "messages_affected": affected,
         "title": wording.title(finding, today),
-        "explanation": wording.explanation(finding, today),
+        "explanation": explanation,
         "suggestion": wording.suggestion(finding, today),
         "evidence": evidence_json(finding),
         "share_explained": finding.share_explained,
-        "run_id": run_id,
+        "run_id": run.run_id,
         "told": told,
-    }, change
+        "state": _state(finding, suspected, reopened_at, run.moment),
+        "last_seen_at": run.moment,
+        "reopened_at": reopened_at,
+        "resolved_before": resolved_before,
+        **counted,
+    }
+    change = None if run.mute_of(row) else _change(row, back=back)
+    return (row | {"told": _as_told(row)} if change else row), change
 
 
-def _change(finding: Finding, affected: int, told: Mapping[str, Any] | None, *, reopened: bool) -> str | None:
-    """What is told of a finding that is there: nothing, when people know it already."""
-    if finding.severity == "info":
+def _counted(before: Mapping[str, Any] | None, moment: datetime, *, found: bool) -> _Row:
+    """The runs that found it and those that did not, with this one; a run told twice counts once."""
+    sightings, counted_at, seen = "", None, 0
+    if before is not None:
+        sightings, counted_at, seen = before["sightings"], before["counted_at"], before["runs_seen"]
+    if counted_at is not None and abs(moment - counted_at) < RUNS_APART:
+        seen -= sightings.endswith("1")
+        sightings = sightings[:-1]
+    else:
+        counted_at = moment
+    sightings = (sightings + ("1" if found else "0"))[-3:]
+    return {
+        "sightings": sightings,
+        "counted_at": counted_at,
+        "runs_seen": seen + found,
+        "runs_clean": len(sightings) - len(sightings.rstrip("0")),
+    }
+
+
+def _still_suspected(finding: Finding, before: Mapping[str, Any] | None, sightings: str) -> bool:
+    if not finding.suspected or (before is not None and before["state"] != "suspected"):
+        return False
+    return sightings.count("1") < CONFIRMED_BY
+
+
+def _only_suspected(row: Mapping[str, Any] | None) -> bool:
+    """What a mere suspicion explains is neither over nor something else: it stays as it was."""
+    return row is not None and row["state"] == "suspected"
+
+
+def _state(finding: Finding, suspected: bool, reopened_at: datetime | None, moment: datetime) -> str:
+    if suspected:
+        return "suspected"
+    if finding.ended_on is not None:
+        return "recovering"  # what caused it is over, and the days that it damaged are not mended
+    if reopened_at is not None and moment - reopened_at < REOPENED_FOR:
+        return "reopened"
+    return "open"
+
+
+def _change(row: Mapping[str, Any], *, back: bool) -> str | None:
+    """What is told of an incident that is there: nothing, when people know it already."""
+    told = row["told"]
+    if row["severity"] == "info":
         return None
     if told is None:
         return "opened"
-    if reopened:
+    if back or told.get("over"):
         return "reopened"
     worse = (
-        SEVERITIES.index(finding.severity) > _severity(told.get("severity"))
-        or bool(set(finding.destinations) - set(told.get("destinations") or ()))
-        or affected >= WORSE * max(1, int(told.get("messages") or 0))
+        told.get("kind") in _MATURES.get(row["kind"], ())
+        or SEVERITIES.index(row["severity"]) > _severity(told.get("severity"))
+        or bool(set(_list(row["destinations"])) - set(told.get("destinations") or ()))
+        or int(row["messages_affected"]) >= WORSE * max(1, int(told.get("messages") or 0))
     )
     return "worsened" if worse else None
+
+
+def _as_told(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "kind": row["kind"],
+        "severity": row["severity"],
+        "messages": int(row["messages_affected"]),
+        "destinations": _list(row["destinations"]),
+    }
 
 
 def _severity(value: Any) -> int:
@@ -191,19 +462,45 @@ def _severity(value: Any) -> int:
 
 
 def _not_found(
-    before: dict[str, Any], diagnosis: Diagnosis, absorbed: bool, moment: datetime, run_id: str
-) -> tuple[dict[str, Any], str | None]:
-    """An incident that this run does not show: over, unless this run could not see it."""
-    if before["status"] == "resolved" or _out_of_sight(before, diagnosis):
+    before: _Row, absorbed: bool, settled: Finding | None, run: _Run
+) -> tuple[_Row | None, str | None]:
+    """An incident that this run does not show: over, unless this run could not see it or one run is too few."""
+    if before["status"] == "resolved":
         return before, None
-    started = before["started_on"]
+    muted = run.mute_of(before) is not None
+    if _out_of_sight(before, run.diagnosis):
+        # It can no longer be found again, so the end of a mute is told here.
+        if muted or before["told"] is not None or before["severity"] == "info":
+            return before, None
+        return before | {"told": _as_told(before)}, "opened"
+    counted = _counted(before, run.moment, found=False)
+    if before["state"] == "suspected" and before["resolved_before"] is None:
+        over = absorbed or counted["runs_clean"] >= CLEAN_RUNS
+        return (None if over else before | counted), None
+    slow = before["kind"] in STATISTICAL or before["state"] == "suspected"
+    if slow and not absorbed and settled is None and counted["runs_clean"] < CLEAN_RUNS:
+        # The run that last found it stays named, and with it the days that it holds.
+        state = before["state"] if before["state"] == "suspected" else "recovering"
+        return before | counted | {"state": state}, None
     ended = before["ended_on"] or max(
-        diagnosis.last_day - timedelta(days=1), started or diagnosis.history_from
+        run.diagnosis.last_day - timedelta(days=1), before["started_on"] or run.diagnosis.history_from
     )
-    after = before | {"status": "resolved", "resolved_at": moment, "ended_on": ended, "run_id": run_id}
+    after = (
+        before
+        | counted
+        | {
+            "status": "resolved",
+            "state": "resolved",
+            "resolved_at": run.moment,
+            "ended_on": ended,
+            "run_id": run.run_id,
+        }
+    )
+    told = before["told"]
     # What another incident explains by now is not over: it is told there, so nobody hears "resolved".
-    silent = absorbed or before["severity"] == "info" or before["told"] is None
-    return after, None if silent else "resolved"
+    if absorbed or muted or told is None or told.get("over"):
+        return after, None
+    return after | {"told": told | {"over": True}}, "resolved"
 
 
 def _settled(finding: Finding, before: Mapping[str, Any]) -> bool:
@@ -276,8 +573,20 @@ def _known(existing: pd.DataFrame) -> dict[str, dict[str, Any]]:
         row: dict[str, Any] = {name: _plain(record.get(name)) for name in INCIDENT_COLUMNS}
         for name in ("started_on", "ended_on"):
             row[name] = _date(row[name])
-        for name in ("detected_at", "resolved_at"):
+        for name in (
+            "detected_at",
+            "resolved_at",
+            "last_seen_at",
+            "reopened_at",
+            "resolved_before",
+            "counted_at",
+        ):
             row[name] = _moment(row[name])
+        for name in ("runs_seen", "runs_clean"):
+            row[name] = int(row[name] or 0)
+        row["sightings"] = row["sightings"] or ""
+        # A table from before there were states.
+        row["state"] = row["state"] or ("resolved" if row["status"] == "resolved" else "open")
         row["messages_affected"] = int(row["messages_affected"] or 0)
         row["severity"] = row["severity"] if row["severity"] in SEVERITIES else "error"
         row["_destinations"] = _list(row["destinations"])
@@ -303,6 +612,10 @@ def _plain(value: Any) -> Any:
 def _date(value: Any) -> date | None:
     if value is None:
         return None
+    if isinstance(value, datetime):  # which a pandas time stamp is too
+        return value.date()
+    if isinstance(value, date):
+        return value
     day = as_days(pd.Series([value], dtype=object)).iloc[0]
     return None if pd.isna(day) else day.date()
 
@@ -310,6 +623,8 @@ def _date(value: Any) -> date | None:
 def _moment(value: Any) -> datetime | None:
     if value is None:
         return None
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return value.to_pydatetime() if isinstance(value, pd.Timestamp) else value
     moment = pd.to_datetime(value, errors="coerce", utc=True)
     return None if pd.isna(moment) else moment.tz_localize(None).to_pydatetime()
 

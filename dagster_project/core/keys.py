@@ -16,6 +16,7 @@ from dagster_project.core.contracts import (
     Columns,
     Grain,
     IdentifierName,
+    IncidentKind,
     Matching,
 )
 from dagster_project.core.presets import PRESETS
@@ -26,6 +27,10 @@ CLOCKS: Final[tuple[str, ...]] = get_args(Clock)
 GRAINS: Final[tuple[str, ...]] = get_args(Grain)
 MATCHINGS: Final[tuple[str, ...]] = get_args(Matching)
 IDENTIFIERS: Final[tuple[str, ...]] = get_args(IdentifierName)
+INCIDENT_KINDS: Final[tuple[str, ...]] = get_args(IncidentKind)
+INCIDENT_ID_PATTERN: Final = "inc_[0-9a-f]{12}"
+# What a mute is known by, besides an incident's id.
+MUTED_BY: Final = ("kind", "source", "event", "destination")
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,11 @@ SECTIONS: Final[Mapping[str, Mapping[str, Key]]] = {
                 "additionalProperties": {"anyOf": [{"$ref": "#/definitions/source"}, {"type": "null"}]},
             },
             required=True,
+        ),
+        "critical_events": Key(
+            "Segment's exact names of the events that matter most: an incident that hits one of them is one"
+            " step more severe.",
+            {"type": "array", "items": _text()},
         ),
         "alerts": Key("Where people are told.", section="alerts"),
     },
@@ -193,6 +203,25 @@ SECTIONS: Final[Mapping[str, Mapping[str, Key]]] = {
         "owner": Key("Who decided.", _text(), required=True),
         "reason": Key("Why.", _text(), required=True),
         "until": Key("The last day on which the decision counts.", _DAY, required=True),
+    },
+    "mutes": {
+        "mutes": Key(
+            "Incidents that nobody wants to hear of for a while. They are kept and shown, and the days that"
+            " they hold stay held; overrides.yml opens days.",
+            {"type": "array", "items": {"$ref": "#/definitions/mute"}},
+            required=True,
+        ),
+    },
+    "mute": {
+        "incident": Key("The incident's id.", _text(pattern=f"^{INCIDENT_ID_PATTERN}$")),
+        "kind": Key("All incidents of this kind.", _choice(INCIDENT_KINDS)),
+        "source": Key("All incidents of this source.", _NAME),
+        "event": Key("All incidents of this event, by its exact name.", _text()),
+        "destination": Key("All incidents that hit this destination and no other.", _NAME),
+        "owner": Key("Who decided.", _text(), required=True),
+        "reason": Key("Why.", _text(), required=True),
+        "until": Key("The last day on which nothing is told.", _DAY, required=True),
+        "false_alarm": Key("Somebody looked, and there was nothing.", {"type": "boolean"}),
     },
 }
 

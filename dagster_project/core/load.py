@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from dagster_project.core.contract_file import ContractFile
 from dagster_project.core.contracts import (
     LOOKBACK_DAYS,
     STARTS_ON,
     Destination,
+    IncidentKind,
+    Mute,
     Override,
     Source,
     Workspace,
@@ -24,11 +27,13 @@ from dagster_project.core.documents import (
     Node,
     Problem,
     Problems,
+    listed,
     read_json,
     read_yaml,
     shown,
     tell_duplicates,
 )
+from dagster_project.core.keys import INCIDENT_ID_PATTERN, INCIDENT_KINDS, MUTED_BY
 from dagster_project.core.plan import TrackingPlan, parse_plan
 
 __all__ = ["ConfigurationError", "Problem", "load_workspace"]
@@ -65,7 +70,18 @@ class _Loader:
         sources, plans = self._sources(file, top) if file else (None, None)
         plan_of = plans or Plans({}, {})
         destinations = self._destinations(None if sources is None else [s.name for s in sources], plan_of)
-        overrides = self._overrides([path.stem for path in self._destination_files()])
+        stems = [path.stem for path in self._destination_files()]
+        overrides = [
+            found
+            for file_of, node in self._decisions("overrides")
+            if (found := self._override(file_of, node, stems))
+        ]
+        names = None if sources is None else [each.name for each in sources]
+        mutes = [
+            mute
+            for file_of, node in self._decisions("mutes")
+            if (mute := self._mute(file_of, node, names, stems))
+        ]
         if file is None:
             return None
         name = file.text(top, "name")
@@ -73,6 +89,7 @@ class _Loader:
         starts_on = file.day(top, "starts_on")
         lookback = self._lookback(file, top)
         channel = self._slack_channel(file, top)
+        critical = self._critical_events(file, top, plans)
         if self.problems.found or name is None or zone is None or sources is None:
             return None
         return Workspace(
@@ -81,6 +98,8 @@ class _Loader:
             sources=tuple(sources),
             destinations=tuple(destinations),
             overrides=tuple(overrides),
+            mutes=tuple(mutes),
+            critical_events=tuple(critical),
             slack_channel=channel,
             plans={s.name: plan for s in sources if (plan := plan_of.of(s.name)) is not None},
             root=self._root.resolve(),
@@ -125,6 +144,38 @@ class _Loader:
             file.wrong(node, f"`lookback` is {node.described()}", "write one whole day or more, `35d`")
             return None
         return lookback.days
+
+    def _critical_events(self, file: ContractFile, top: Mapping[str, Node], plans: Plans | None) -> list[str]:
+        """The names of `critical_events`; a name that no plan knows would lift nothing for ever."""
+        node = top.get("critical_events")
+        if node is None or node.kind == "empty":
+            return []
+        if node.kind != "list":
+            instead = "write a list, one `- name` a line"
+            file.wrong(node, f"`critical_events` is {node.described()}", instead)
+            return []
+        known: list[str] | None = []
+        for source in plans.file_of if plans else ():
+            plan = plans.of(source) if plans else None
+            if plan is None or known is None:
+                known = None  # a source without a plan may send any name
+            else:
+                known += [name for name in plan.events if name not in known]
+        found: dict[str, Node] = {}
+        for item in node.items:
+            name = file.string(item, "an event's name")
+            if name is None:
+                continue
+            if name in found:
+                fact = f"the event {shown(name)} stands here again, after line {found[name].mark.line}"
+                file.wrong(item, fact, "keep one of the two")
+                continue
+            found[name] = item
+            if known and name not in known:
+                meant = self.problems.nearest(name, known)
+                instead = f"write `{meant}`" if meant else "write a name of a tracking plan, letter by letter"
+                file.wrong(item, f"no tracking plan has the event {shown(name)}", instead)
+        return list(found)
 
     def _slack_channel(self, file: ContractFile, top: Mapping[str, Node]) -> str | None:
         if "alerts" not in top:
@@ -238,23 +289,24 @@ class _Loader:
                     found.append(destination)
         return found
 
-    # ------------------------------------------------------------------------------------------ overrides
+    # ------------------------------------------------------------------------------------------ decisions
 
-    def _overrides(self, destinations: Sequence[str]) -> list[Override]:
-        if not (self._root / "overrides.yml").exists():
+    def _decisions(self, name: str) -> list[tuple[ContractFile, Node]]:
+        """The items of `<name>.yml`, a file with one list that need not be there."""
+        if not (self._root / f"{name}.yml").exists():
             return []
-        file = self._yaml("overrides.yml")
+        file = self._yaml(f"{name}.yml")
         if file is None:
             return []
-        node = file.top("overrides", "`overrides: []`").get("overrides")
+        node = file.top(name, f"`{name}: []`").get(name)
         if node is None or node.kind == "empty":  # every line commented out is what an unused file looks like
             return []
         if node.kind != "list":
             file.wrong(
-                node, f"`overrides` is {node.described()}", "write a list, `overrides: []` when there is none"
+                node, f"`{name}` is {node.described()}", f"write a list, `{name}: []` when there is none"
             )
             return []
-        return [found for item in node.items if (found := self._override(file, item, destinations))]
+        return [(file, item) for item in node.items]
 
     def _override(self, file: ContractFile, node: Node, destinations: Sequence[str]) -> Override | None:
         found = file.section(node, "override")
@@ -274,4 +326,46 @@ class _Loader:
             return None
         return Override(
             destination=destination, from_day=first, to_day=last, owner=owner, reason=reason, until=until
+        )
+
+    def _mute(
+        self, file: ContractFile, node: Node, sources: Sequence[str] | None, destinations: Sequence[str]
+    ) -> Mute | None:
+        before = len(file.problems.found)
+        found = file.section(node, "mute")
+        if not found:
+            return None
+        incident = file.text(found, "incident")
+        kind = file.choice(found, "kind", INCIDENT_KINDS)
+        source, event, destination = (file.text(found, key) for key in ("source", "event", "destination"))
+        owner, reason, until = file.text(found, "owner"), file.text(found, "reason"), file.day(found, "until")
+        false_alarm = file.boolean(found, "false_alarm")
+        if incident is not None and not re.fullmatch(INCIDENT_ID_PATTERN, incident):
+            file.wrong(
+                found["incident"],
+                f"{shown(incident)} is no incident's id",
+                "copy it from `recon incidents --all`, such as `inc_0123456789ab`",
+            )
+        if source is not None and sources is not None and source not in sources:
+            file.unknown(found["source"], "source in workspace.yml", sources)
+        if destination is not None and destination not in destinations:
+            file.unknown(found["destination"], "destination", destinations)
+        named = [key for key in MUTED_BY if key in found]
+        if "incident" in found and named:
+            fact = f"a mute names an incident and also `{named[0]}`"
+            file.wrong(found[named[0]], fact, "keep `incident` alone, or take it out")
+        elif "incident" not in found and not named:
+            file.wrong(node, "a mute names no incident", f"write `incident`, or one of {listed(MUTED_BY)}")
+        if len(file.problems.found) > before or not (owner and reason and until):
+            return None
+        return Mute(
+            incident=incident,
+            kind=cast(IncidentKind | None, kind),
+            source=source,
+            event=event,
+            destination=destination,
+            owner=owner,
+            reason=reason,
+            until=until,
+            false_alarm=false_alarm,
         )

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field
 
 SEVERITIES = ("critical", "error", "warning", "info")  # worst first
-TRANSITIONS = ("opened", "worsened", "reopened", "resolved")
+TRANSITIONS = ("opened", "worsened", "reopened", "resolved", "reminded")
 
 NAME_LENGTH = 80
 TITLE_LENGTH = 300
@@ -21,10 +21,17 @@ PROSE_LENGTH = 2_500
 ERROR_LENGTH = 1_200
 NAMES_SHOWN = 10
 DIGEST_LINES = 30
+LEDGER_LINES = 3
+LEDGER_LENGTH = 500
 
 # Severity is said by a word as well as by a symbol: colours alone are lost on some readers and in logs.
 _SYMBOLS = {"critical": "🚨", "error": "🔴", "warning": "🟠", "info": "🔵"}
-_TRANSITION_WORDS = {"opened": "new", "worsened": "worse than told before", "reopened": "back again"}
+_TRANSITION_WORDS = {
+    "opened": "new",
+    "worsened": "worse than told before",
+    "reopened": "back again",
+    "reminded": "still open",
+}
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -95,12 +102,14 @@ class Message(BaseModel):
     facts: tuple[Fact, ...] = ()
     explanation: str = ""
     suggestion: str = ""
+    ledger: tuple[str, ...] = ()  # how the gap of the destinations adds up, one line each
     lines: tuple[Line, ...] = ()
     unlisted: int = 0
     link: str | None = None
     link_text: str = "Open the run in Dagster"
     footer: tuple[Span, ...] = Field(default=())
     messages_affected: int = 0
+    since: str = ""  # the day on which it began, in digits
 
 
 def incident_message(
@@ -110,8 +119,12 @@ def incident_message(
     run_id: str | None = None,
     base_url: str | None = None,
     owners: Mapping[str, str] | None = None,
+    ledger: Mapping[str, str] | None = None,
 ) -> Message:
-    """The notice of one change of one incident; ``incident`` has the columns of the incidents table."""
+    """The notice of one change of one incident; ``incident`` has the columns of the incidents table.
+
+    ``ledger`` says for each destination in one line how its gap adds up.
+    """
     severity = severity_of(incident)
     kind = _words(incident.get("kind"))
     affected = _count(incident.get("messages_affected"))
@@ -131,9 +144,11 @@ def incident_message(
         # Who reads that it is over needs neither the whole story again nor a next step.
         explanation="" if resolved else prose(incident.get("explanation"), PROSE_LENGTH),
         suggestion="" if resolved else prose(incident.get("suggestion"), PROSE_LENGTH),
+        ledger=() if resolved else _ledger(incident, ledger or {}),
         link=run_link(base_url, run_id),
         footer=(Span(text="incident "), Span(text=shown(incident.get("incident_id")), code=True)),
         messages_affected=affected or 0,
+        since=_digits(incident.get("started_on")),
     )
 
 
@@ -189,12 +204,63 @@ def digest(messages: Sequence[Message]) -> Message:
     )
 
 
+def reminder(messages: Sequence[Message]) -> Message:
+    """The weekly notice of what people were told and is still open, oldest first."""
+    if not messages:
+        raise ValueError("a reminder needs at least one notice; skip it when there is none")
+    ordered = sorted(messages, key=lambda each: (each.since or "9", *worst_first(each)))
+    count = len(ordered)
+    noun = "incident is" if count == 1 else "incidents are"
+    return Message(
+        incident_id="",
+        severity=min((each.severity for each in ordered), key=_rank),
+        transition="reminded",
+        headline=f"🗓️ {count:,} {noun} still open",
+        title="Once a week: what was told and is still open, oldest first.",
+        lines=tuple(
+            Line(
+                symbol=each.headline.split(" ", 1)[0],
+                words=each.severity + (f", since {_day(each.since)}" if each.since else ""),
+                title=each.title,
+                incident_id=each.incident_id,
+            )
+            for each in ordered[:DIGEST_LINES]
+        ),
+        unlisted=max(count - DIGEST_LINES, 0),
+        link=ordered[0].link,
+        footer=(
+            Span(text="to hear no more of one until a day: "),
+            Span(text="expectations/mutes.yml", code=True),
+        ),
+    )
+
+
+def current(latest: Message, story: Message) -> Message:
+    """The first message of an incident's thread as it reads by now: the state in words, and what is known.
+
+    ``latest`` is the newest notice; ``story`` the newest that tells the cause, for an end does not.
+    """
+    over = latest.transition == "resolved"
+    words = {"resolved": "resolved", "worsened": "open, and worse than told first", "reopened": "open again"}
+    now = Fact(label="Now", value=(Span(text=words.get(latest.transition, "open")),))
+    return latest.model_copy(
+        update={
+            # Without its symbol: the word stands alone, also for who reads no colours.
+            "headline": latest.headline.split(" ", 1)[-1],
+            "facts": (now, *latest.facts),
+            "explanation": latest.explanation or story.explanation,
+            "suggestion": "" if over else latest.suggestion,
+        }
+    )
+
+
 def plain(message: Message) -> str:
     """The whole notice for a terminal or a log: no markup, no control characters but line ends."""
     parts = [message.headline, message.title]
     parts += [f"  {fact.label}: {_plain_spans(fact.value)}" for fact in message.facts]
     if message.explanation:
         parts.append(message.explanation)
+    parts += [f"  {line}" for line in message.ledger]
     if message.suggestion:
         parts.append(f"Next step: {message.suggestion}")
     parts += [f"  {line.symbol} {line.words}: {line.title} [{line.incident_id}]" for line in message.lines]
@@ -218,6 +284,8 @@ def markdown(message: Message) -> str:
         parts.append("\n".join(rows))
     if message.explanation:
         parts.append(_markdown(message.explanation))
+    if message.ledger:
+        parts.append("\n".join(f"- {_markdown(line)}" for line in message.ledger))
     if message.suggestion:
         parts.append(f"**Next step**: {_markdown(message.suggestion)}")
     listed = [
@@ -352,6 +420,19 @@ def _destinations(names: Sequence[str], owners: Mapping[str, str]) -> tuple[Span
     return tuple(spans)
 
 
+def _ledger(incident: Mapping[str, Any], ledger: Mapping[str, str]) -> tuple[str, ...]:
+    """The lines of the incident's destinations, those with the most missing messages first."""
+    try:
+        evidence = json.loads(str(incident.get("evidence")))
+        amounts = evidence.get("messages_by_destination") if isinstance(evidence, dict) else None
+    except (ValueError, RecursionError):
+        amounts = None
+    missing = amounts if isinstance(amounts, dict) else {}
+    hit = [name for name in dict.fromkeys(_names(incident.get("destinations"))) if ledger.get(name)]
+    hit.sort(key=lambda name: -(_count(missing.get(name)) or 0))  # else in the order of the column
+    return tuple(prose(ledger[name], LEDGER_LENGTH, one_line=True) for name in hit[:LEDGER_LINES])
+
+
 def _names(value: Any) -> list[str]:
     """The destinations column: a JSON array as text, or already a list."""
     if _absent(value):
@@ -389,6 +470,16 @@ def _day(value: object) -> str:
             return ""
     try:
         return _day(date.fromisoformat(str(value)[:10]))
+    except ValueError:
+        return ""
+
+
+def _digits(value: object) -> str:
+    """A day as 2026-10-20, which sorts; empty when it is none."""
+    if _absent(value):
+        return ""
+    try:
+        return date.fromisoformat(str(value)[:10]).isoformat()
     except ValueError:
         return ""
 

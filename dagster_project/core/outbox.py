@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -16,6 +16,10 @@ from dagster_project.core.message import (
     severity_of,
     worst_first,
 )
+
+# What people were told this long ago, and is still open, is told again once a calendar week: by the first run
+# of the week, which is Monday's, but not within this time after the last reminder.
+REMINDED_AFTER = timedelta(days=3)
 
 # This many notices of one run are told one by one; the rest of the run is one digest.
 TOLD_ONE_BY_ONE = 5
@@ -36,7 +40,10 @@ NOT_CONFIGURED = "slack is not configured"
 RESOLVED_MEANWHILE = "not sent: the incident was over before Slack was configured"
 SUPERSEDED = "not sent: a later notice of the incident replaced it before Slack was configured"
 
+REMINDER_PAST = "not sent: a reminder from before Slack was configured"
+
 _ALARMS = frozenset({"opened", "worsened", "reopened"})
+REMINDED = "reminded"
 
 
 class TransitionLike(Protocol):
@@ -54,6 +61,7 @@ class Told:
 
     transition: str
     payload: str
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,10 @@ class Unit:
     notices: tuple[Waiting, ...]
 
     @property
+    def is_reminder(self) -> bool:
+        return all(notice.transition == REMINDED for notice in self.notices)
+
+    @property
     def attempts(self) -> int:
         return max(notice.attempts for notice in self.notices)
 
@@ -99,9 +111,16 @@ class Unit:
 
 @dataclass(frozen=True)
 class Accepted:
-    """Slack took the message. ``note`` says when it was not in its full form."""
+    """Slack took the message. ``note`` says when it was not in its full form.
+
+    Where it stands is known of a bot's messages only: the channel's id, its own time stamp, and that of the
+    message under which it stands when it is a reply.
+    """
 
     note: str | None = None
+    channel_id: str | None = field(default=None, compare=False)
+    ts: str | None = field(default=None, compare=False)
+    thread_ts: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -118,6 +137,7 @@ class Rejected:
 
     reason: str
     of_message: bool = False
+    of_thread: bool = False  # only where it was to stand
 
 
 @dataclass(frozen=True)
@@ -130,6 +150,14 @@ class Failed:
 @dataclass(frozen=True)
 class Logged:
     """Nothing is configured; the notice went to the log."""
+
+
+@dataclass(frozen=True)
+class Thread:
+    """Where the first message of an incident stands: later ones go under it, and it is edited."""
+
+    channel_id: str
+    ts: str
 
 
 Outcome = Accepted | Throttled | Rejected | Failed | Logged
@@ -164,6 +192,7 @@ def notices(
     as_of: datetime,
     base_url: str | None = None,
     owners: Mapping[str, str] | None = None,
+    ledger: Mapping[str, str] | None = None,
 ) -> list[Notice]:
     """The notices of a run, worst first.
 
@@ -187,7 +216,7 @@ def notices(
             )
         identity = alert_id(change.incident_id, change.transition, as_of)
         message = incident_message(
-            incident, change.transition, run_id=run_id, base_url=base_url, owners=owners
+            incident, change.transition, run_id=run_id, base_url=base_url, owners=owners, ledger=ledger
         )
         before = believed.get(change.incident_id)
         if identity not in existing and not _news(change.transition, severity_of(incident), message, before):
@@ -215,7 +244,64 @@ def _news(transition: str, severity: str, message: Message, before: Told | None)
         return before is None or not (
             before.transition == "worsened" and _same_words(message, before.payload)
         )
+    if transition == "reopened":
+        # Its end may have been silent, under a mute or told by another incident: the return is news all the same.
+        return before is None or not (
+            before.transition == "reopened" and _same_words(message, before.payload)
+        )
     return not believed_open
+
+
+def reminders(
+    incidents: Iterable[Mapping[str, Any]],
+    told: Mapping[str, Told],
+    last: datetime | None,
+    *,
+    run_id: str,
+    as_of: datetime,
+    base_url: str | None = None,
+    owners: Mapping[str, str] | None = None,
+) -> list[Notice]:
+    """The weekly reminder of what people were told and is still open; one message, so one group.
+
+    ``last`` is when the outbox was last given one. It alone decides, so that a run which is started again, in
+    the same week or after a crash, reminds nobody twice.
+    """
+    open_still = []
+    for incident in incidents:
+        identity = str(incident.get("incident_id"))
+        before = told.get(identity)
+        if before is None or before.created_at is None or before.transition not in _ALARMS:
+            continue
+        quiet = incident.get("muted_by")
+        if (
+            incident.get("status") == "open"
+            and severity_of(incident) != "info"
+            and not (isinstance(quiet, str) and quiet)
+            and as_of - before.created_at >= REMINDED_AFTER
+        ):
+            open_still.append((identity, incident, before.created_at))
+    if not open_still:
+        return []
+    # The first reminder is due in the week after the oldest notice.
+    since = last or min(created for _, _, created in open_still)
+    if as_of - since < REMINDED_AFTER or as_of.isocalendar()[:2] <= since.isocalendar()[:2]:
+        return []
+    made = [
+        Notice(
+            alert_id(identity, REMINDED, as_of),
+            identity,
+            REMINDED,
+            as_of,
+            None,
+            incident_message(
+                incident, REMINDED, run_id=run_id, base_url=base_url, owners=owners
+            ).model_dump_json(),
+        )
+        for identity, incident, _ in open_still
+    ]
+    group = "remind" + _group_id(each.alert_id for each in made).removeprefix("digest")
+    return [replace(each, group_id=group) for each in sorted(made, key=lambda each: each.alert_id)]
 
 
 def _same_words(message: Message, payload: str) -> bool:
@@ -302,11 +388,14 @@ def revive(logged: Sequence[Waiting], open_incidents: set[str] | frozenset[str])
     """The latest notice of every incident that is still open is told; all others are history."""
     latest: dict[str, Waiting] = {}
     for notice in sorted(logged, key=_order):
-        latest[notice.incident_id] = notice
+        if notice.transition != REMINDED:
+            latest[notice.incident_id] = notice
     dropped: dict[str, str] = {}
     kept: list[tuple[tuple[int, int, str, str], Notice]] = []
     for notice in logged:
-        if notice.incident_id not in open_incidents or notice.transition not in _ALARMS:
+        if notice.transition == REMINDED:
+            dropped[notice.alert_id] = REMINDER_PAST
+        elif notice.incident_id not in open_incidents or notice.transition not in _ALARMS:
             dropped[notice.alert_id] = RESOLVED_MEANWHILE
         elif latest[notice.incident_id] is not notice:
             dropped[notice.alert_id] = SUPERSEDED

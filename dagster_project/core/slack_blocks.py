@@ -19,6 +19,7 @@ FIELDS = 10
 FALLBACK = 400
 TEXT_ONLY = 3_500
 TITLE_IN_LIST = 200
+LEDGER_LINE = 900
 
 Json = dict[str, Any]
 
@@ -52,7 +53,7 @@ def text_only(message: Message) -> Json:
 
 
 def blocks(message: Message) -> list[Json]:
-    """Header, title, facts, explanation, next step, list, footer: those that the message has."""
+    """Header, title, facts, explanation, ledger, next step, list, footer: those that the message has."""
     made: list[Json] = [
         {"type": "header", "text": {"type": "plain_text", "text": _header(message.headline), "emoji": True}},
         _section(spans_of(message.title)),
@@ -63,6 +64,10 @@ def blocks(message: Message) -> list[Json]:
         made.append({"type": "section", "fields": fields})
     if message.explanation:
         made.append(_section(spans_of(message.explanation)))
+    if message.ledger:
+        lines = "\n".join(fit(spans_of(line), LEDGER_LINE) for line in message.ledger)
+        text = f"*How the gap adds up*\n{lines}"
+        made.append({"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}})
     if message.suggestion:
         step = _labelled("Next step", spans_of(message.suggestion), SECTION)
         made.append({"type": "section", "text": step})

@@ -10,6 +10,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from dagster_project.core.message import cut, visible
+from dagster_project.core.wording_deliveries import contrast, hours_off, late_days
 
 if TYPE_CHECKING:
     from dagster_project.core.diagnosis.finding import Finding
@@ -375,17 +376,61 @@ def _stopped_next(s: _Said) -> str:
 
 
 def _loss_what(s: _Said) -> str:
-    usual = _percent(s.get("usual_share_at_most"))
     return (
         f"{s.count} of {_number(s.get('expected'))} expected at {s.at} are missing {s.since} ({s.share};"
-        f" up to {usual} is usual).{s.of_events}"
+        f" {_percent(s.get('usual_share'))} is usual).{s.of_events}"
     )
+
+
+def _loss_why(s: _Said) -> str:
+    return contrast(s.get("contrast"), shown, _number, _percent)
 
 
 def _loss_next(s: _Said) -> str:
     return (
         f"Look at the failed and filtered deliveries of {s.at} in Segment's Delivery Overview for {s.days},"
         " mend the reason that it names, and replay those days."
+    )
+
+
+# --- export_late, timezone_shift ------------------------------------------------------------------------
+
+
+def _late_what(s: _Said) -> str:
+    hours = _number(s.get("due_after_hours"))
+    return (
+        f"Nothing of {late_days(s.get('days_late') or [], s.day)} has come from {s.at}, though a day is due"
+        f" {hours} hours after it ends: {s.count} are waited for."
+    )
+
+
+def _late_why(s: _Said) -> str:
+    usual = s.get("usually_there_after_hours")
+    if usual is None:
+        return "The day before is whole, so this is a late export until a second day stays away."
+    return f"Its days are usually there {_number(usual)} hours after they end; the day before is whole."
+
+
+def _late_next(s: _Said) -> str:
+    return (
+        f"Wait for the next run, or start the export of {s.at} by hand. If it always comes later than that, write"
+        f" a longer `complete_after` in {s.file}."
+    )
+
+
+def _shift_what(s: _Said) -> str:
+    return (
+        f"The clock of {s.at}'s export runs {hours_off(s.get('hours'))} {s.since}: {s.count} stand in the wrong"
+        f" hour, and those near midnight on the wrong day ({_number(s.get('missing'))} seem missing,"
+        f" {_number(s.get('unexpected'))} seem too many)."
+    )
+
+
+def _shift_next(s: _Said) -> str:
+    return (
+        f"Ask whoever exports {s.at} what changed around {s.start}: its time zone, or summer time. If the new"
+        f" zone is to stay, write it as `timezone` in {s.file} (now {shown(s.get('timezone'))}); else export"
+        f" {s.days} again."
     )
 
 
@@ -536,7 +581,20 @@ _KINDS: Mapping[str, _Kind] = {
     "delivery_loss": _Kind(
         title=lambda s: f"{s.all_or_event}: {s.share} missing at {s.at} {s.since}",
         what=_loss_what,
+        why=_loss_why,
         next=_loss_next,
+    ),
+    "export_late": _Kind(
+        title=lambda s: f"The export of {s.at} is late: nothing of {s.start} has come",
+        what=_late_what,
+        why=_late_why,
+        next=_late_next,
+    ),
+    "timezone_shift": _Kind(
+        title=lambda s: f"The clock of {s.at}'s export runs {hours_off(s.get('hours'))} {s.since}",
+        what=_shift_what,
+        why=lambda s: "Moved by that much, its hours fit the messages' hours; as they stand, they do not.",
+        next=_shift_next,
     ),
     "duplicate_delivery": _Kind(
         title=lambda s: f"{s.all_or_event}: {s.share} counted more than once at {s.at} {s.since}",

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from dagster_project.core.contracts import Destination, Workspace
+from dagster_project.flow.arrivals import observe_arrivals
 from dagster_project.flow.census import (
     CENSUS,
     CENSUS_SINCE,
@@ -35,7 +36,7 @@ def read_exports(context: RunContext) -> list[Health]:
     """Land export files, stage every export, and read again the days whose rows changed.
 
     A destination that cannot be read is told in its `Health`; what was read of it earlier stays as it is.
-    Writes `input_export_days`, `export_health`, `int_deliveries` and `int_export_counts`.
+    Writes `input_export_days`, `export_health`, `int_deliveries`, `int_export_counts` and `arrival_observations`.
     """
     warehouse, workspace = context.warehouse, context.workspace
     problems: dict[str, str] = {}
@@ -101,6 +102,8 @@ def read_exports(context: RunContext) -> list[Health]:
     _write(context, problems, to_read, censuses, ranges, results)
     _open_days_to_be_read_again(context)
     context.dbt.run(["int_deliveries", "int_export_counts"])
+    # What was read of a broken export earlier is still there, and says nothing of today.
+    observe_arrivals(context, [each.name for each in results if each.name not in problems])
     return results
 
 

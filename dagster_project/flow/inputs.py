@@ -76,15 +76,18 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
         "exclusive_minimum": "boolean",
         "exclusive_maximum": "boolean",
     },
+    "input_segment_names": {"kind": "varchar", "name": "varchar"},
     "input_formats": {"format_index": "bigint", "identifier": "varchar", "pattern": "varchar"},
     "input_received_days": {"source": "varchar", "day": "date"},
     "input_export_days": {"destination": "varchar", "day": "date"},
     "state_open_days": {"destination": "varchar", "day": "date"},
-    "diagnosis_tolerances": {
+    "diagnosis_limits": {
         "destination": "varchar",
+        "day": "date",
         "event": "varchar",
-        "tolerance": "double",
-        "floor": "bigint",
+        "allowed_missing": "bigint",
+        "allowed_duplicates": "bigint",
+        "allowed_unexpected": "bigint",
     },
     "incident_links": {
         "incident_id": "varchar",
@@ -112,6 +115,10 @@ STANDARD_COLUMNS: Final = frozenset(
         *("id", "anonymous_id", "user_id", "event", "event_text", "received_at", "sent_at"),
         *("original_timestamp", "timestamp", "uuid", "uuid_ts", "loaded_at", "group_id"),
     }
+)
+# Tables that Segment itself puts into a source's schema: each other one is an event's.
+SEGMENT_TABLES: Final = frozenset(
+    {"tracks", "identifies", "users", "groups", "accounts", "pages", "screens", "aliases"}
 )
 
 
@@ -211,6 +218,13 @@ def contract_tables(workspace: Workspace, *, as_of: datetime) -> dict[str, pd.Da
             ],
         ),
         "input_property_rules": _frame("input_property_rules", _rule_rows(workspace)),
+        "input_segment_names": _frame(
+            "input_segment_names",
+            [
+                *({"kind": "column", "name": name} for name in sorted(STANDARD_COLUMNS)),
+                *({"kind": "table", "name": name} for name in sorted(SEGMENT_TABLES)),
+            ],
+        ),
         "input_formats": _frame(
             "input_formats",
             [

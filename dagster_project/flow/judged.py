@@ -25,8 +25,11 @@ from dagster_project.core.families import (
     subjects,
     worst_first,
 )
+from dagster_project.core.ledger import LEDGER_COLUMNS
 from dagster_project.core.message import redacted, shown
 from dagster_project.flow.census import as_day
+from dagster_project.flow.inputs import TABLES, WORK
+from dagster_project.flow.ledger import LEDGER
 from dagster_project.generate.files import render_suites
 from dagster_project.generate.suites import (
     GENERATED_BY,
@@ -56,13 +59,11 @@ CHECK_RESULTS_COLUMNS: Final[Mapping[str, str]] = {
     "measured": "varchar",
     "message": "varchar",
 }
+LIMITS: Final = f"{WORK}.diagnosis_limits"
 # Written by the diagnosis with the incidents; a workspace that has never been diagnosed has none yet.
-TOLERANCES: Final = "reconciliation_work.diagnosis_tolerances"
-TOLERANCES_COLUMNS: Final[Mapping[str, str]] = {
-    "destination": "varchar",
-    "event": "varchar",
-    "tolerance": "double",
-    "floor": "bigint",
+_OF_DIAGNOSIS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
+    "limits": (LIMITS, TABLES["diagnosis_limits"]),
+    "ledger": (LEDGER, LEDGER_COLUMNS),
 }
 WORST_ROWS: Final = 50
 _PROBLEM_LENGTH: Final = 300
@@ -83,7 +84,10 @@ _SELECT: Final[Mapping[str, str]] = {
     "source_health": "select source, status, problem, last_received_at, messages"
     " from reconciliation_work.source_health",
     "export_health": "select destination, status, problem from reconciliation_work.export_health",
-    "tolerances": f"select destination, event, tolerance, floor from {TOLERANCES}",
+    "limits": "select destination, day, event, allowed_missing, allowed_duplicates, allowed_unexpected"
+    f" from {LIMITS} where day between :first and :last",
+    "ledger": "select day, destination, line, messages, counts_in_gap"
+    f" from {LEDGER} where day between :first and :last",
     # A window whose incident is not in the table counts as open, and so does one without a status: what
     # cannot be looked up is no reason to open the gate.
     "windows": "select w.destination, w.day, w.incident_id, w.kind, w.severity,"
@@ -255,8 +259,8 @@ def _read_evidence(warehouse: Warehouse, days: Sequence[date]) -> tuple[Evidence
 
 
 def _read(session: WarehouseSession, name: str, days: Sequence[date]) -> pd.DataFrame:
-    if name == "tolerances":
-        session.ensure(TOLERANCES, TOLERANCES_COLUMNS)
+    if name in _OF_DIAGNOSIS:
+        session.ensure(*_OF_DIAGNOSIS[name])
     limits = {"first": days[0], "last": days[-1]} if ":first" in _SELECT[name] else {}
     return session.frame(_SELECT[name], **limits)
 

@@ -25,6 +25,7 @@ MODELS = [
     "int_counted",
     "int_cells_daily",
     "int_hours_daily",
+    "int_delivery_hours_daily",
     "int_not_expected_daily",
     "int_delivery_names_daily",
     "int_differences_daily",

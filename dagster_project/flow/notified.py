@@ -9,20 +9,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 import pandas as pd
 
-from dagster_project.core.message import Message, digest, plain, run_failed, worst_first
+from dagster_project.core.message import Message, current, digest, plain, reminder, run_failed, worst_first
 from dagster_project.core.outbox import (
     BACKOFF,
     NOT_CONFIGURED,
+    REMINDED,
     Accepted,
     After,
     Failed,
     Notice,
     Outcome,
     Rejected,
+    Thread,
     Throttled,
     Told,
     TransitionLike,
@@ -31,10 +34,11 @@ from dagster_project.core.outbox import (
     after,
     due,
     notices,
+    reminders,
     retry_after,
     revive,
 )
-from dagster_project.resources.slack import SlackSender
+from dagster_project.resources.slack import SlackSender, ThreadSender
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +60,12 @@ COLUMNS: dict[str, str] = {
     "run_id": "varchar",
     "claimed_by": "varchar",
     "claimed_until": "timestamp",
+    # Where the first message of the incident stands: the channel as the contract names it, its id, and the
+    # message's time stamp. A notice of its own has its own, a reply that of the message it stands under.
+    "channel": "varchar",
+    "channel_id": "varchar",
+    "thread_ts": "varchar",
+    "root_edit": "varchar",  # `due` until that first message says what this notice says; then `done`, or why not
 }
 
 # After this many failures in a row Slack is taken to be away; what is left stays due for the next time.
@@ -66,6 +76,10 @@ CLAIM = timedelta(minutes=3)
 # DuckDB lets one process write at a time. After acceptance, waiting a little beats telling twice.
 _MARK_TRIES = 20
 _MARK_PAUSE = 0.5
+# Edits of first messages: at most this many a delivery, and tried for this long.
+_EDITS = 20
+_EDIT_FOR = timedelta(days=1)
+_DUE, _DONE = "due", "done"
 _RUN_FAILED_PAUSES = (2.0, 5.0)
 
 
@@ -107,8 +121,12 @@ def write_outbox(
     *,
     base_url: str | None = None,
     owners: Mapping[str, str] | None = None,
+    ledger: Mapping[str, str] | None = None,
 ) -> int:
-    """Insert the notices of a run; returns how many are new.
+    """Insert the notices of a run, and once a week a reminder; returns how many are new.
+
+    ``incidents`` are all of the life cycle's. ``ledger`` says for each destination in one line how its gap
+    adds up.
 
     Pass the session of the transaction that writes the incidents: then a change and its notice are both kept
     or both lost. With a warehouse the notices are a transaction of their own. Either way doing it again adds
@@ -116,8 +134,17 @@ def write_outbox(
     """
     if hasattr(warehouse, "transaction"):
         with warehouse.transaction() as session:
-            return _write(session, list(transitions), incidents, run_id, as_of, base_url, owners)
-    return _write(warehouse, list(transitions), incidents, run_id, as_of, base_url, owners)
+            return write_outbox(
+                session,
+                transitions,
+                incidents,
+                run_id,
+                as_of,
+                base_url=base_url,
+                owners=owners,
+                ledger=ledger,
+            )
+    return _write(warehouse, list(transitions), incidents, run_id, as_of, base_url, owners, ledger)
 
 
 def deliver(
@@ -156,15 +183,16 @@ def deliver(
         if message is None:
             outcome = Rejected("the stored payload cannot be read; the notice is lost", of_message=True)
         else:
-            outcome = _send(sender, message)
+            thread = _thread(warehouse, sender, unit)
+            outcome = _send(sender, message, thread)
             # One row at a time is asked to wait, for as long as we may; then it is tried again.
             while isinstance(outcome, Throttled) and waited + retry_after(outcome.retry_after) <= max_wait_s:
                 pause = retry_after(outcome.retry_after)
                 waited += pause
                 sleep(pause)
-                outcome = _send(sender, message)
+                outcome = _send(sender, message, thread)
         state = after(outcome, unit, clock())
-        _mark(warehouse, token, state, sleep)
+        _mark(warehouse, token, state, _place(sender, unit, outcome), sleep)
         size = len(unit.notices)
         if isinstance(outcome, Accepted):
             sent += size
@@ -184,6 +212,9 @@ def deliver(
         failures += isinstance(outcome, Failed)
         if failures >= STOP_AFTER_FAILURES:
             break
+    else:
+        if isinstance(sender, ThreadSender):
+            _edit_first_messages(warehouse, sender, clock())
     waiting = len(_waiting(warehouse))
     report = DeliveryReport(sent, waiting, failed, logged, problem)
     if problem:
@@ -225,26 +256,40 @@ def _write(
     as_of: datetime,
     base_url: str | None,
     owners: Mapping[str, str] | None,
+    ledger: Mapping[str, str] | None,
 ) -> int:
     session.ensure(ALERTS, COLUMNS)
-    if not transitions:
+    changed = {change.incident_id for change in transitions}
+    alive = incidents["incident_id"].isin(changed) | (incidents["status"] == "open")
+    rows = _by_id(incidents[alive])
+    if not rows:
         return 0
-    wanted = sorted({change.incident_id for change in transitions})
     earlier = session.frame(
-        f"select alert_id, incident_id, transition, payload from {ALERTS}"
+        f"select alert_id, incident_id, transition, payload, created_at from {ALERTS}"
         " where incident_id in :ids order by created_at, alert_id",
-        ids=wanted,
+        ids=sorted(rows),
     )
+    # A reminder changes nothing of what people believe.
     told = {
-        str(row.incident_id): Told(str(row.transition), str(row.payload))
-        for row in earlier.itertuples(index=False)
+        str(row.incident_id): Told(str(row.transition), str(row.payload), _moment(row.created_at))
+        for row in earlier[earlier["transition"].ne(REMINDED)].itertuples(index=False)
     }
-    changed = incidents[incidents["incident_id"].isin(wanted)]
     made = notices(
         transitions,
-        _by_id(changed),
+        rows,
         told,
         set(earlier["alert_id"]),
+        run_id=run_id,
+        as_of=as_of,
+        base_url=base_url,
+        owners=owners,
+        ledger=ledger,
+    )
+    last = session.frame(f"select max(created_at) as at from {ALERTS} where transition = :t", t=REMINDED)
+    made += reminders(
+        [row for identity, row in rows.items() if identity not in changed],
+        told,
+        _moment(last["at"].max()),
         run_id=run_id,
         as_of=as_of,
         base_url=base_url,
@@ -335,13 +380,125 @@ def _claim(warehouse: Warehouse, unit: Unit, now: datetime, length: timedelta) -
     return token if int(ours["n"].iloc[0]) == len(ids) else None
 
 
-def _mark(warehouse: Warehouse, token: str, state: After, sleep: Callable[[float], None]) -> None:
+def _thread(warehouse: Warehouse, sender: SlackSender, unit: Unit) -> Thread | None:
+    """Where the first message of the unit's incident stands; a digest is nobody's thread."""
+    if len(unit.notices) > 1 or unit.is_reminder or not isinstance(sender, ThreadSender):
+        return None
+    return _threads(warehouse, sender, [unit.notices[0].incident_id]).get(unit.notices[0].incident_id)
+
+
+def _threads(warehouse: Warehouse, sender: ThreadSender, incidents: Sequence[str]) -> dict[str, Thread]:
+    """The newest thread of each incident in the channel that the contract names now."""
+    if not incidents:
+        return {}
+    rows = warehouse.frame(
+        f"select incident_id, channel_id, thread_ts from {ALERTS} where incident_id in :ids"
+        " and thread_ts is not null and channel_id is not null and channel = :channel"
+        " order by created_at, sent_at, alert_id",
+        ids=sorted(incidents),
+        channel=sender.channel,
+    )
+    return {
+        str(row.incident_id): Thread(str(row.channel_id), str(row.thread_ts))
+        for row in rows.itertuples(index=False)
+    }
+
+
+def _place(sender: SlackSender, unit: Unit, outcome: Outcome) -> dict[str, str | None]:
+    """What is kept of where a message stands, and whether the first message of its thread is to be edited."""
+    place: dict[str, str | None] = dict.fromkeys(("channel", "channel_id", "thread_ts", "root_edit"))
+    if not isinstance(outcome, Accepted) or not isinstance(sender, ThreadSender) or unit.is_reminder:
+        return place
+    if len(unit.notices) > 1:
+        # Their first messages may stand elsewhere; those that have none are passed over.
+        return place | {"root_edit": _DUE}
+    if outcome.channel_id is None or outcome.ts is None:
+        return place
+    reply = outcome.thread_ts is not None
+    return {
+        "channel": sender.channel,
+        "channel_id": outcome.channel_id,
+        "thread_ts": outcome.thread_ts or outcome.ts,
+        "root_edit": _DUE if reply else None,
+    }
+
+
+def _edit_first_messages(warehouse: Warehouse, sender: ThreadSender, now: datetime) -> None:
+    """Make the first message of a thread say how things stand, wherever a later notice said more.
+
+    An edit may be done twice without harm: so it is tried again until it is known to have worked, for a day.
+    """
+    due_rows = warehouse.frame(
+        f"select alert_id, incident_id, sent_at from {ALERTS}"
+        " where root_edit = :due order by sent_at, created_at, alert_id",
+        due=_DUE,
+    )
+    if due_rows.empty:
+        return
+    some = list(dict.fromkeys(str(each) for each in due_rows["incident_id"]))[:_EDITS]
+    threads = _threads(warehouse, sender, some)
+    said = warehouse.frame(
+        f"select incident_id, transition, payload from {ALERTS} where incident_id in :ids"
+        " and sent_at is not null and transition <> :reminded order by created_at, sent_at, alert_id",
+        ids=sorted(some),
+        reminded=REMINDED,
+    )
+    for incident in some:
+        rows = due_rows[due_rows["incident_id"] == incident]
+        message = _standing(said[said["incident_id"] == incident])
+        if incident in threads and message is not None:
+            outcome = _try(partial(sender.edit, message, threads[incident]))
+            if isinstance(outcome, Throttled):
+                return
+            if isinstance(outcome, Failed) and now - _oldest(rows) < _EDIT_FOR:
+                continue
+            result = _DONE if isinstance(outcome, Accepted) else _reason(outcome)
+        else:
+            result = _DONE  # it was told in a digest, so there is no first message of its own
+        warehouse.execute(
+            f"update {ALERTS} set root_edit = :result where alert_id in :ids and root_edit = :due",
+            result=result,
+            ids=[str(each) for each in rows["alert_id"]],
+            due=_DUE,
+        )
+
+
+def _standing(said: pd.DataFrame) -> Message | None:
+    """How an incident stands by its notices, oldest first."""
+    latest = story = None
+    for row in said.itertuples(index=False):
+        try:
+            latest = Message.model_validate_json(str(row.payload))
+        except ValueError:
+            continue
+        story = latest if latest.transition != "resolved" or story is None else story
+    return None if latest is None or story is None else current(latest, story)
+
+
+def _oldest(rows: pd.DataFrame) -> datetime:
+    return _moment(rows["sent_at"].min()) or datetime.min
+
+
+def _reason(outcome: Outcome) -> str:
+    return f"gave up: {getattr(outcome, 'reason', 'not edited')}"
+
+
+def _mark(
+    warehouse: Warehouse,
+    token: str,
+    state: After,
+    place: Mapping[str, str | None],
+    sleep: Callable[[float], None],
+) -> None:
     for left in reversed(range(_MARK_TRIES)):
         try:
             warehouse.execute(
                 f"update {ALERTS} set sent_at = cast(:sent_at as timestamp), attempts = :attempts,"
                 " last_error = cast(:last_error as varchar), next_attempt_at = cast(:next_at as timestamp),"
+                " channel = cast(:channel as varchar), channel_id = cast(:channel_id as varchar),"
+                " thread_ts = cast(:thread_ts as varchar), root_edit = cast(:root_edit as varchar),"
                 " claimed_by = null, claimed_until = null where claimed_by = :token",
+                **place,
                 sent_at=state.sent_at,
                 attempts=state.attempts,
                 last_error=state.last_error,
@@ -364,9 +521,16 @@ def _hold(warehouse: Warehouse, state: After, now: datetime) -> None:
     )
 
 
-def _send(sender: SlackSender, message: Message) -> Outcome:
+def _send(sender: SlackSender, message: Message, thread: Thread | None = None) -> Outcome:
+    if thread is None or not isinstance(sender, ThreadSender):
+        return _try(lambda: sender.send(message))
+    # The channel hears of what is worse or back; an end is told to those who follow the thread.
+    return _try(lambda: sender.reply(message, thread, broadcast=message.transition != "resolved"))
+
+
+def _try(asked: Callable[[], Outcome]) -> Outcome:
     try:
-        return sender.send(message)
+        return asked()
     except Exception as problem:
         # A sender that breaks must not keep the other notices back; its text may hold a secret.
         logger.error("the Slack sender broke: %s", type(problem).__name__)
@@ -383,6 +547,8 @@ def _message(unit: Unit) -> Message | None:
             logger.error("alert %s holds a payload that cannot be read", notice.alert_id)
     if not messages:
         return None
+    if unit.is_reminder:
+        return reminder(messages)
     return messages[0] if len(messages) == 1 else digest(sorted(messages, key=worst_first))
 
 

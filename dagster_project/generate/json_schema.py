@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from dagster_project.core.keys import SECTIONS, Key
+from dagster_project.core.keys import MUTED_BY, SECTIONS, Key
 
 _DRAFT: Final = "http://json-schema.org/draft-07/schema#"
 _FILES: Final[Mapping[str, tuple[str, str]]] = {
@@ -14,6 +14,7 @@ _FILES: Final[Mapping[str, tuple[str, str]]] = {
     "workspace.schema.json": ("workspace", "expectations/workspace.yml: the workspace and its sources"),
     "destination.schema.json": ("destination", "expectations/destinations/<name>.yml: one destination"),
     "overrides.schema.json": ("overrides", "expectations/overrides.yml: days that people let through"),
+    "mutes.schema.json": ("mutes", "expectations/mutes.yml: incidents that nobody is told of for a while"),
 }
 
 
@@ -45,6 +46,12 @@ def _section(name: str) -> dict[str, Any]:
     }
     if required:
         schema["required"] = required
+    if name == "mute":
+        # An incident's id says it all; beside it nothing else can narrow it down.
+        schema["oneOf"] = [
+            {"required": ["incident"], "not": {"anyOf": [{"required": [key]} for key in MUTED_BY]}},
+            {"not": {"required": ["incident"]}, "anyOf": [{"required": [key]} for key in MUTED_BY]},
+        ]
     if name == "export":
         schema["oneOf"] = [{"required": ["table"]}, {"required": ["files"]}]
     return schema

@@ -112,11 +112,36 @@ def _of_destination(workspace: Workspace, name: str, family: str) -> list[Expect
                 )
             )
         rules += [
-            _within("counts.missing", "missing_share", "What is missing stays within the event's limit."),
             _within(
-                "counts.duplicates", "duplicate_share", "What came twice stays within the event's limit."
+                "counts.missing",
+                "missing",
+                "What is missing stays within the event's limit.",
+                limit="allowed_missing",
             ),
-            _within("counts.unexpected", "unexpected_share", "What nobody sent stays within the limit."),
+            _within(
+                "counts.duplicates",
+                "duplicates",
+                "What came twice stays within the event's limit.",
+                limit="allowed_duplicates",
+            ),
+            _within(
+                "counts.unexpected",
+                "unexpected",
+                "What nobody sent stays within the limit.",
+                limit="allowed_unexpected",
+            ),
+            _rule(
+                "counts.gap_adds_up",
+                "expect_books_to_balance",
+                {"column_list": ["sent", "arrived", "gap"]},
+                "What was sent is what arrived plus the lines of the gap, on every day.",
+            ),
+            _within(
+                "counts.gap_explained",
+                "unexplained",
+                "Little of a day's gap is without an explanation.",
+                limit="allowed_unexplained",
+            ),
         ]
     elif family == "freshness":
         rules += [
@@ -193,15 +218,15 @@ def _no_blocking_difference(family: str, *, gates: bool) -> Expectation:
     )
 
 
-def _within(rule_id: str, share: str, notes: str, *, limit: str = "limit") -> Expectation:
+def _within(rule_id: str, column: str, notes: str, *, limit: str = "limit") -> Expectation:
     return _rule(
         rule_id,
         "expect_column_pair_values_a_to_be_greater_than_b",
         {
             "column_A": limit,
-            "column_B": share,
+            "column_B": column,
             "or_equal": True,
-            # A share that is null is not judged: the day is not complete, or the row has no limit.
+            # What is null is not judged: the day is not complete, or the row has no limit.
             "ignore_row_if": "either_value_is_missing",
         },
         notes,

@@ -87,7 +87,7 @@ class ExpectBooksToBalance(MulticolumnMapExpectation):
     @classmethod
     @renderer(renderer_type=LegacyRendererType.PRESCRIPTIVE)
     def _prescriptive_renderer(cls, **_: Any) -> list[RenderedStringTemplateContent]:
-        return _sentence("Expected must be delivered plus missing plus pending in every row.")
+        return _sentence("The first of these columns must be the sum of the others in every row.")
 
 
 class ExpectCheckToRun(BatchExpectation):

@@ -9,7 +9,8 @@ import logging
 import re
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 import requests
@@ -23,6 +24,7 @@ from dagster_project.core.outbox import (
     Logged,
     Outcome,
     Rejected,
+    Thread,
     Throttled,
 )
 from dagster_project.core.slack_blocks import payload, text_only
@@ -51,6 +53,20 @@ _OF_MESSAGE = frozenset(
         "too_many_attachments",
     }
 )
+# Wrong with the thread: the message goes to the channel instead.
+_OF_THREAD = frozenset(
+    {
+        "invalid_thread_ts",
+        "thread_not_found",
+        "cannot_reply_to_message",
+        "restricted_action_thread_locked",
+        "restricted_action_non_threadable_channel",
+    }
+)
+# Wrong with the message that is to be edited: it is gone, or too old, or not ours any more.
+_OF_EDIT = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "channel_not_found"})
+_TIME_STAMP = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
+_CHANNEL_ID = re.compile(r"[A-Z][A-Z0-9]{1,30}")
 # Wrong with the configuration, and what to do:
 _NEXT_STEP = {
     "invalid_auth": "set SLACK_BOT_TOKEN to the bot token (xoxb-…) of the Slack app",
@@ -91,6 +107,21 @@ class SlackSender(Protocol):
 
     def send(self, message: Message) -> Outcome:
         """Try once; never raises for what the network or Slack does."""
+        ...
+
+
+@runtime_checkable
+class ThreadSender(SlackSender, Protocol):
+    """A sender that can put a notice under an earlier one, and edit that one."""
+
+    channel: str
+
+    def reply(self, message: Message, thread: Thread, *, broadcast: bool) -> Outcome:
+        """Try once to post under the thread's first message; with ``broadcast`` the channel sees it too."""
+        ...
+
+    def edit(self, message: Message, thread: Thread) -> Outcome:
+        """Try once to make the thread's first message read as this one."""
         ...
 
 
@@ -159,17 +190,39 @@ class BotSender:
             raise ValueError("SLACK_BOT_TOKEN holds characters that no token has; copy it again")
         self._auth = _Bearer(token)
         self._token = token
-        self._channel = channel
-        self._url = _checked_address(api_url, "SLACK_API_URL").rstrip("/") + "/chat.postMessage"
+        self.channel = channel
+        self._api = _checked_address(api_url, "SLACK_API_URL").rstrip("/")
         self._timeout = timeout
 
     def send(self, message: Message) -> Outcome:
-        return _blocks_or_text(message, self._post)
+        return _blocks_or_text(message, lambda body: self._post({"channel": self.channel, **body}))
 
-    def _post(self, body: Mapping[str, Any]) -> Outcome:
+    def reply(self, message: Message, thread: Thread, *, broadcast: bool) -> Outcome:
+        def post(body: Mapping[str, Any]) -> Outcome:
+            place = {"channel": thread.channel_id, "thread_ts": thread.ts, "reply_broadcast": broadcast}
+            return self._post({**place, **body}, thread)
+
+        outcome = _blocks_or_text(message, post)
+        if isinstance(outcome, Rejected) and outcome.of_thread:
+            return self.send(message)
+        return outcome
+
+    def edit(self, message: Message, thread: Thread) -> Outcome:
+        def post(body: Mapping[str, Any]) -> Outcome:
+            # Slack keeps the old blocks of a message that is edited without any.
+            said = {name: body[name] for name in ("text", "blocks") if name in body}
+            place = {"channel": thread.channel_id, "ts": thread.ts, "blocks": []}
+            return self._post({**place, **said}, thread, method="chat.update")
+
+        return _blocks_or_text(message, post)
+
+    def _post(
+        self, body: Mapping[str, Any], thread: Thread | None = None, *, method: str = "chat.postMessage"
+    ) -> Outcome:
         # parse none: not even an address becomes a link in text that has no blocks.
-        body = {"channel": self._channel, **body, "parse": "none"}
-        answer = _post(self._url, body, self._timeout, secret=self._token, auth=self._auth)
+        body = {**body, "parse": "none"}
+        address = f"{self._api}/{method}"
+        answer = _post(address, body, self._timeout, secret=self._token, auth=self._auth)
         if isinstance(answer, Failed):
             return answer
         try:
@@ -179,11 +232,31 @@ class BotSender:
         if not isinstance(said, dict):
             return _refusal(answer, None)
         if answer.status == 200 and said.get("ok") is True:
-            return Accepted()
-        return _refusal(answer, _error_code(str(said.get("error", ""))))
+            return _accepted(said, thread)
+        code = _error_code(str(said.get("error", "")))
+        if method == "chat.update" and code in _OF_EDIT:
+            return Rejected(f"Slack answered {answer.status} {code}: the first message cannot be edited")
+        if "thread_ts" in body and code in _OF_THREAD:
+            return Rejected(f"Slack answered {answer.status} {code}", of_thread=True)
+        return _refusal(answer, code)
 
     def __repr__(self) -> str:
-        return f"BotSender({self._channel!r}, token hidden)"
+        return f"BotSender({self.channel!r}, token hidden)"
+
+
+def _accepted(said: Mapping[str, Any], thread: Thread | None) -> Accepted:
+    """Where the message stands by Slack's answer; nothing is taken from it that is not of the usual form."""
+    channel, ts, message = said.get("channel"), said.get("ts"), said.get("message")
+    if not (isinstance(channel, str) and _CHANNEL_ID.fullmatch(channel)):
+        channel = None
+    if not (isinstance(ts, str) and _TIME_STAMP.fullmatch(ts)):
+        ts = None
+    under = thread.ts if thread else None
+    # When the first message was deleted, Slack posts the reply to the channel and says so only by what it
+    # leaves out (slack-go/slack#1571).
+    if isinstance(message, dict) and message.get("thread_ts") != under:
+        under = None
+    return Accepted(channel_id=channel, ts=ts, thread_ts=under)
 
 
 def sender_from(environ: Mapping[str, str], channel: str | None) -> WebhookSender | BotSender | LogSender:
@@ -257,7 +330,7 @@ def _blocks_or_text(message: Message, post: Any) -> Outcome:
     if isinstance(outcome, Rejected) and outcome.of_message:
         second: Outcome = post(text_only(message))
         if isinstance(second, Accepted):
-            return Accepted(note=f"sent as plain text: {outcome.reason}")
+            return replace(second, note=f"sent as plain text: {outcome.reason}")
         if not isinstance(second, Rejected):
             return second
     return outcome

@@ -75,6 +75,7 @@
     export_days     rows of a destination's days that are read again
     open_days       rows of a destination's days that are reconciled again
     workspace_days  rows of the workspace's days that are reconciled again
+    workspace_days_and_next  those, and the day after each, for what looks back over midnight
     named_days      rows of the workspace's days that are open, reconciled in this run or not
 #}
 {% macro rows_of_window(window, table) -%}
@@ -84,6 +85,10 @@
         'open_days': ('int_open_days', 'd.in_scope and d.destination = ' ~ table ~ '.destination and d.day = ' ~ table ~ '.day'),
         'named_days': ('int_open_days', "d.destination = '' and d.day = " ~ table ~ '.day'),
         'workspace_days': ('int_open_days', "d.in_scope and d.destination = '' and d.day = " ~ table ~ '.day'),
+        'workspace_days_and_next': (
+            'int_open_days',
+            "d.in_scope and d.destination = '' and " ~ table ~ '.day in (d.day, ' ~ add_days('d.day', 1) ~ ')'
+        ),
     }[window] -%}
     exists (
         select 1

@@ -1,4 +1,44 @@
 {#
+  The event tables of every healthy source that has days to read, as a list: source, slug, schema, name, columns
+  (lower-case name -> name, type and position), days and as_of, which bound what is read of them.
+#}
+{% macro event_tables() %}
+    {%- set found = [] -%}
+    {%- if execute -%}
+        {%- set readable = {} -%}
+        {%- for row in run_query(
+            "select lower(schema_name), source from " ~ source('inputs', 'input_sources') ~ " where healthy order by 2"
+        ).rows -%}
+            {%- set days = days_to_read('source', row[1]) -%}
+            {%- if days -%}
+                {%- do readable.update({row[0]: {'source': row[1], 'days': days, 'as_of': as_of_text('source', row[1])}}) -%}
+            {%- endif -%}
+        {%- endfor -%}
+        {%- set tables = {} -%}
+        {%- set columns = run_query(
+            "select lower(table_schema), lower(table_name), table_schema, table_name, column_name, data_type, ordinal_position"
+            ~ " from information_schema.columns where lower(table_schema) in"
+            ~ " (select lower(schema_name) from " ~ source('inputs', 'input_sources') ~ " where healthy)"
+            ~ " order by 1, 2, 7"
+        ).rows if readable else [] -%}
+        {%- for row in columns if row[0] in readable -%}
+            {%- set table = tables.setdefault(
+                (row[0], row[1]), {'slug': row[1], 'schema': row[2], 'name': row[3], 'columns': {}}
+            ) -%}
+            {%- do table.update(readable[row[0]]) -%}
+            {%- do table['columns'].update(
+                {row[4] | lower: {'name': row[4], 'type': row[5] | lower, 'position': row[6] | int}}
+            ) -%}
+        {%- endfor -%}
+        {%- for table in tables.values()
+            if 'id' in table['columns'] and 'event_text' in table['columns'] and 'received_at' in table['columns'] -%}
+            {%- do found.append(table) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ return(found) }}
+{% endmacro %}
+
+{#
   The rules of the tracking plan on properties, judged in one pass over each event table's days to read: every
   row is tested against all rules of its table at once, and only the indexes of the rules it breaks come out.
   Columns: source, message_id, event_text, slot (quarter of an hour, naive UTC), received_day, rule_index.
@@ -7,22 +47,6 @@
 {% macro broken_property_rules() %}
     {%- set parts = [] -%}
     {%- if execute -%}
-        {%- set schemas = {} -%}
-        {%- for row in run_query(
-            "select source, lower(schema_name) as schema_name from " ~ source('inputs', 'input_sources') ~ " where healthy order by 1"
-        ).rows -%}
-            {%- do schemas.update({row[0]: row[1]}) -%}
-        {%- endfor -%}
-        {%- set tables = {} -%}
-        {%- set rows = run_query(
-            "select lower(table_schema), lower(table_name), table_schema, table_name, column_name, data_type"
-            ~ " from information_schema.columns where lower(table_schema) in"
-            ~ " (select lower(schema_name) from " ~ source('inputs', 'input_sources') ~ " where healthy)"
-        ).rows if schemas else [] -%}
-        {%- for row in rows -%}
-            {%- set table = tables.setdefault(row[0] ~ '.' ~ row[1], {'schema': row[2], 'name': row[3], 'columns': {}}) -%}
-            {%- do table['columns'].update({row[4] | lower: {'name': row[4], 'type': row[5] | lower}}) -%}
-        {%- endfor -%}
         {%- set rules_of = {} -%}
         {%- for row in run_query(
             "select source, event_slug, rule_index, rule, column_name, types, enum_values, minimum, maximum,"
@@ -31,23 +55,19 @@
         ).rows -%}
             {%- do rules_of.setdefault((row[0], row[1]), []).append(row) -%}
         {%- endfor -%}
-        {%- for (name, slug), rules in rules_of.items() -%}
-            {%- set table = tables.get(schemas.get(name, '') ~ '.' ~ slug) -%}
-            {%- set days = days_to_read('source', name) if table else [] -%}
-            {%- if table and days and 'id' in table['columns'] and 'event_text' in table['columns'] and 'received_at' in table['columns'] -%}
-                {%- set conditions = [] -%}
-                {%- for rule in rules -%}
-                    {%- set condition = broken_rule_condition(rule, table['columns']) | trim -%}
-                    {%- if condition -%}{%- do conditions.append((rule[2] | int, condition)) -%}{%- endif -%}
-                {%- endfor -%}
-                {%- if conditions -%}{%- do parts.append((name, table, days, conditions)) -%}{%- endif -%}
-            {%- endif -%}
+        {%- for table in event_tables() if (table['source'], table['slug']) in rules_of -%}
+            {%- set conditions = [] -%}
+            {%- for rule in rules_of[(table['source'], table['slug'])] -%}
+                {%- set condition = broken_rule_condition(rule, table['columns']) | trim -%}
+                {%- if condition -%}{%- do conditions.append((rule[2] | int, condition)) -%}{%- endif -%}
+            {%- endfor -%}
+            {%- if conditions -%}{%- do parts.append((table, conditions)) -%}{%- endif -%}
         {%- endfor -%}
     {%- endif -%}
-    {%- for name, table, days, conditions in parts %}
+    {%- for table, conditions in parts %}
     select
-        cast({{ text_literal(name) }} as varchar) as source,
-        {{ broken_rules_of_table(table, days, conditions) }}
+        cast({{ text_literal(table['source']) }} as varchar) as source,
+        {{ broken_rules_of_table(table, conditions) }}
     {{ 'union all' if not loop.last }}
     {%- else %}
     select
@@ -58,19 +78,19 @@
     {%- endfor %}
 {% endmacro %}
 
-{% macro broken_rules_of_table(table, days, conditions) -%}
-    {{ return(adapter.dispatch('broken_rules_of_table')(table, days, conditions)) }}
+{% macro broken_rules_of_table(table, conditions) -%}
+    {{ return(adapter.dispatch('broken_rules_of_table')(table, conditions)) }}
 {%- endmacro %}
 
-{% macro duckdb__broken_rules_of_table(table, days, conditions) -%}
+{% macro duckdb__broken_rules_of_table(table, conditions) -%}
         message_id, event_text, slot, received_day,
         unnest(list_filter(rules, lambda rule: rule is not null)) as rule_index
-    from ({{ rule_rows(table, days, '[' ~ rule_cases(conditions) ~ ']') }}) as rows_of_days
+    from ({{ event_rows(table, '[' ~ rule_cases(conditions) ~ '] as rules') }}) as rows_of_days
 {%- endmacro %}
 
-{% macro snowflake__broken_rules_of_table(table, days, conditions) -%}
+{% macro snowflake__broken_rules_of_table(table, conditions) -%}
         message_id, event_text, slot, received_day, cast(broken.value as bigint) as rule_index
-    from ({{ rule_rows(table, days, 'array_construct_compact(' ~ rule_cases(conditions) ~ ')') }}) as rows_of_days,
+    from ({{ event_rows(table, 'array_construct_compact(' ~ rule_cases(conditions) ~ ') as rules') }}) as rows_of_days,
         lateral flatten(input => rows_of_days.rules) as broken
 {%- endmacro %}
 
@@ -80,8 +100,11 @@
     {%- endfor -%}
 {%- endmacro %}
 
-{#- Only our own columns come out: a property may be called as one of them. -#}
-{% macro rule_rows(table, days, rules) -%}
+{#-
+  The rows of an event table of the days to read. Only our own columns come out: a property may be called as one
+  of them.
+-#}
+{% macro event_rows(table, expressions) -%}
     {%- set columns = table['columns'] -%}
     {%- set received = columns['received_at'] -%}
     {%- set received_at = utc_of(quoted_name(received.name), received.type) -%}
@@ -92,9 +115,11 @@
         cast({{ quoted_name(columns['event_text'].name) }} as varchar) as event_text,
         cast({{ received_at }} as date) as received_day,
         {{ quarter_hour('coalesce(' ~ happened_at ~ ', ' ~ received_at ~ ')') }} as slot,
-        {{ rules }} as rules
+        {{ expressions }}
     from {{ quoted_name(table['schema']) }}.{{ quoted_name(table['name']) }}
-    where {{ on_days(received_at, days) }}
+    where
+        {{ on_days(received_at, table['days']) }}
+        and {{ received_at }} <= cast('{{ table['as_of'] }}' as {{ dbt.type_timestamp() }})
 {%- endmacro %}
 
 {#

@@ -16,6 +16,7 @@ TIME = AS_OF.isoformat() + "Z"
 COLUMNS = {
     *("incident_id", "kind", "severity", "status", "source", "event", "renamed_to", "property", "identifier"),
     *("destinations", "started_on", "ended_on", "detected_at", "resolved_at", "messages_affected"),
+    *("state", "runs_seen", "runs_clean", "last_seen_at", "reopened_at", "muted_until", "muted_by"),
     *("title", "explanation", "suggestion", "evidence"),
 }
 

@@ -16,6 +16,7 @@ from dagster_project.core.contracts import (
     Destination,
     Export,
     Identifier,
+    Mute,
     Override,
     Route,
     Source,
@@ -109,6 +110,45 @@ def test_an_override_is_read(load_with: Load) -> None:
     )
 
 
+def test_mutes_are_read(load_with: Load) -> None:
+    shared = {"owner": "@growth", "until": date(2026, 11, 30)}
+    assert load_with().mutes == (
+        Mute(incident="inc_0123456789ab", reason="the agency is told already", **shared),
+        Mute(
+            kind="volume_anomaly",
+            source="ios_app",
+            event="App Opened",
+            destination="ads",
+            reason="campaign",
+            false_alarm=True,
+            **shared,
+        ),
+    )
+
+
+@pytest.mark.parametrize("text", ["mutes:\n#  - destination: ads\n", "mutes: []\n"])
+def test_a_file_without_mutes_mutes_nothing(load_with: Load, text: str) -> None:
+    assert load_with({"mutes.yml": text}).mutes == ()
+
+
+def test_a_mute_may_name_an_event_that_no_plan_has(load_with: Load) -> None:
+    text = "mutes: [{event: an unplanned one, owner: me, reason: known, until: 2026-12-01}]"
+    assert load_with({"mutes.yml": text}).mutes[0].event == "an unplanned one"
+
+
+def test_critical_events_are_names_of_any_plan(load_with: Load) -> None:
+    assert load_with().critical_events == ()
+    text = 'slack: {channel: "#data-quality"}'
+    more = f"{text}\ncritical_events: [Purchase Completed, App Opened]"
+    changes = {"workspace.yml": [(text, more)]}
+    assert load_with(changes).critical_events == ("Purchase Completed", "App Opened")
+
+
+def test_where_a_source_has_no_plan_any_event_may_be_critical(load_with: Load) -> None:
+    text = "name: a\ntimezone: UTC\nsources: {web_app: {}, ios_app: {}, orders_service: {}}\n"
+    assert load_with({"workspace.yml": text + "critical_events: [Anything]"}).critical_events == ("Anything",)
+
+
 def test_a_source_has_its_own_plan_or_the_workspaces(load_with: Load) -> None:
     workspace = load_with()
     assert workspace.plan_for("web_app").planned("Purchase Completed")
@@ -126,7 +166,7 @@ def test_a_source_without_a_plan_has_nothing_unplanned(load_with: Load) -> None:
 
 
 def test_the_smallest_workspace_is_a_name_a_zone_and_a_source(expectations: Path) -> None:
-    for name in ("overrides.yml", EMAIL, ADS):
+    for name in ("overrides.yml", "mutes.yml", EMAIL, ADS):
         (expectations / name).unlink()
     (expectations / "destinations").rmdir()
     (expectations / "workspace.yml").write_text("name: a\ntimezone: UTC\nsources:\n  web:\n")

@@ -88,6 +88,18 @@ def test_the_files_of_the_checkout_are_right_for_the_schema(file: str) -> None:
         "override_without_reason",
         "overrides_as_a_mapping",
         "override_as_text",
+        "mute_of_nothing",
+        "mute_of_an_incident_and_more",
+        "mute_of_no_id",
+        "mute_of_an_unknown_kind",
+        "mute_without_an_end",
+        "mute_until_for_ever",
+        "mute_false_alarm_in_words",
+        "mute_as_text",
+        "mutes_as_a_mapping",
+        "mute_unknown_key",
+        "critical_events_as_text",
+        "critical_event_that_is_a_number",
     ],
 )
 def test_what_the_loader_refuses_by_shape_the_schema_refuses_too(case: str) -> None:
@@ -118,7 +130,7 @@ def test_the_schemas_hold_every_key_that_the_loader_knows_and_no_other() -> None
 
 # Written by hand, so that a key cannot vanish from the loader and from the schemas together.
 KEYS = {
-    "workspace.yml": "name timezone tracking_plan starts_on lookback sources alerts",
+    "workspace.yml": "name timezone tracking_plan starts_on lookback sources critical_events alerts",
     "source": "schema tracking_plan freshness",
     "destination": "name owner timezone grain complete_after clock tolerance matching receives identifiers "
     "export",
@@ -127,6 +139,7 @@ KEYS = {
     "export": "table files format columns",
     "columns": "event_name event_time user_id anonymous_id message_id day count",
     "override": "destination from to owner reason until",
+    "mute": "incident kind source event destination owner reason until false_alarm",
 }
 
 

@@ -143,13 +143,13 @@ def test_a_surplus_that_nothing_explains_is_unexplained() -> None:
     assert small.only("unexplained").severity == "warning"
 
 
-@pytest.mark.parametrize("change", [{"duplicates": 0.004}, {"unexpected": 0.004}, {"missing": 0.006}])
+@pytest.mark.parametrize("change", [{"duplicates": 0.003}, {"unexpected": 0.004}, {"missing": 0.006}])
 def test_small_shares_are_not_told(change: dict[str, float]) -> None:
     assert shop().fault("analytics", None, "1 Nov", "8 Nov", **change).findings() == []
 
 
 def test_a_loss_below_a_point_is_told_and_does_not_hold_the_gate() -> None:
-    world = shop().fault("analytics", None, "20 Oct", "8 Nov", missing=0.011)
+    world = shop().fault("analytics", None, "30 Oct", "8 Nov", missing=0.0115)
     assert world.only("delivery_loss").severity == "warning"
 
 

@@ -69,3 +69,54 @@ def test_a_small_event_is_told_over_a_week() -> None:
         shop().sends("web_app", "Refund Asked", 6).violates("web_app", "Refund Asked", "reason", 1.0, "1 Nov")
     )
     assert world.only("property_violation").started_on == day("1 Nov")
+
+
+# --- what always was ----------------------------------------------------------------------------------------
+
+
+def test_a_small_share_that_is_as_old_as_history_is_only_kept() -> None:
+    world = shop().violates("web_app", "Product Viewed", "price", 0.05, "28 Sep")
+    (found,) = world.findings()
+    assert (found.severity, found.evidence["steady"]) == ("info", True)
+
+
+def test_a_large_share_that_is_as_old_as_history_is_worth_one_warning() -> None:
+    world = shop().violates("web_app", "Product Viewed", "price", 0.4, "28 Sep")
+    found = world.only("property_violation")
+    assert (found.severity, found.started_on, found.ended_on) == ("warning", day("28 Sep"), None)
+
+
+def test_a_rise_over_a_steady_share_is_told_from_the_day_on_which_it_rose() -> None:
+    world = shop().violates("web_app", "Product Viewed", "price", 0.03, "28 Sep", "24 Oct")
+    world.violates("web_app", "Product Viewed", "price", 0.3, "25 Oct")
+    found = world.only("property_violation")
+    assert (found.severity, found.started_on) == ("error", day("25 Oct"))
+    assert 0.02 < found.evidence["usual_share"] < 0.04
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_steady_share_that_wavers_by_chance_is_no_news(seed: int) -> None:
+    world = shop(seed)
+    for event, share in (("Product Viewed", 0.03), ("Cart Updated", 0.08), ("Signup Completed", 0.15)):
+        sent = world.volume["web_app", event]
+        wavering = world.random.normal(share, share / 8, len(sent)).clip(0, 1)
+        for n, bad in enumerate(world.random.binomial(sent, wavering).tolist()):
+            world.extra["violations"].append(
+                {
+                    "day": world.days[n],
+                    "source": "web_app",
+                    "event": event,
+                    "property": "x",
+                    "rule": "type",
+                    "messages": bad,
+                    "sample_message_id": "m",
+                }
+            )
+    assert [f.severity for f in world.findings()] == ["info"] * 3
+
+
+def test_an_event_that_is_new_and_broken_from_its_first_day_is_an_error() -> None:
+    world = shop().sends("web_app", "Gift Sent", 200, since="25 Oct")
+    world.feeds("gifts", ["web_app"], ["Gift Sent"])
+    world.violates("web_app", "Gift Sent", "price", 0.6, "25 Oct")
+    assert world.only("property_violation").severity == "error"

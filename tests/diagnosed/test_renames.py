@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from datetime import datetime, time, timedelta
+from itertools import combinations, permutations
+
 import numpy as np
+import pandas as pd
 import pytest
+from diagnosed.simulated import Simulated
 from diagnosed.world import World, day, shop
+
+from dagster_project.core.diagnosis.finding import Claims
+from dagster_project.core.diagnosis.pairing import Claimed, best_together, hungarian
+from dagster_project.core.diagnosis.renames import event_renamed
+from dagster_project.core.diagnosis.witness import CONTRAST_COLUMNS, SHARED_COLUMNS, Contrast, NamePair
 
 
 def test_a_rename_into_the_same_table_is_one_critical_incident_for_who_waits() -> None:
@@ -156,6 +168,14 @@ def test_an_event_that_dies_while_one_of_like_volume_launches_a_week_later_is_no
     assert world.only("event_stopped").event == "Cart Updated"
 
 
+def test_a_like_event_that_launches_days_after_another_died_is_no_rename() -> None:
+    world = shop().sends(
+        "web_app", "Basket Changed", 200, since="30 Oct", properties=["sku", "quantity", "cart_id"]
+    )
+    world.stops("web_app", "Cart Updated", "25 Oct")
+    assert world.only("event_stopped").event == "Cart Updated"
+
+
 def test_two_events_of_like_volume_and_quite_different_properties_are_not_one() -> None:
     world = shop().sends(
         "web_app", "Wishlist Opened", 200, since="25 Oct", properties=["shelf", "colour", "mood"]
@@ -219,3 +239,245 @@ def test_without_a_plan_a_contract_that_lists_the_new_name_has_taken_it_up() -> 
     assert severity("Alpha", "alpha") == "info"
     assert severity("Alpha") == "critical"
     assert severity() == "warning"
+
+
+# --- early, in part, in company -----------------------------------------------------------------------------
+
+
+def _store(*, versions: bool = True) -> World:
+    world = World()
+    for event, per_day in (("Order Paid", 400), ("Cart Seen", 700), ("Item Liked", 300), ("Search", 900)):
+        world.sends("app", event, per_day)
+    world.feeds("email", ["app"], ["Order Paid", "Item Liked"])
+    return world.rolls_out("app", "2.0", "26 Oct", before="1.9") if versions else world
+
+
+def test_a_roll_out_is_found_when_fifty_messages_have_the_new_name() -> None:
+    world = _store().renames("app", "Order Paid", "Payment Done", "26 Oct", version="2.0")
+    sent = world.volume["app", "Payment Done"].cumsum()
+    world.last = world.days[int(np.argmax(sent >= 50))]
+    world.as_of = datetime.combine(world.last + timedelta(days=1), time(6))
+    (found,) = world.findings("event_renamed")
+    assert (found.event, found.renamed_to, found.started_on) == ("Order Paid", "Payment Done", day("26 Oct"))
+    assert found.evidence["share_moved"] < 0.2
+
+
+def test_a_slow_roll_out_shows_in_its_version_long_before_it_shows_in_the_whole() -> None:
+    world = World()
+    for event, per_day in (("Order Paid", 3000), ("Cart Seen", 7000), ("Item Liked", 5000)):
+        world.sends("app", event, per_day)
+    world.feeds("email", ["app"], ["Order Paid"]).rolls_out("app", "2.0", "7 Nov", over_days=60, before="1.9")
+    world.renames("app", "Order Paid", "Payment Done", "7 Nov", version="2.0")
+    (found,) = world.findings("event_renamed")
+    assert (found.event, found.renamed_to, found.started_on) == ("Order Paid", "Payment Done", day("7 Nov"))
+    assert found.evidence["evidence_kinds"]["timing"]["app_versions"] == ["2.0"]
+
+
+def test_the_versions_that_send_the_new_name_are_told_with_the_share_that_moved() -> None:
+    world = _store().renames("app", "Order Paid", "Payment Done", "26 Oct", version="2.0")
+    (found,) = world.findings("event_renamed")
+    told = found.evidence["app_versions"]
+    assert told["2.0"]["share_moved"] == 1.0
+    assert told.get("1.9", {"share_moved": 0.0})["share_moved"] == 0.0
+
+
+def test_a_launch_in_a_new_version_beside_an_event_that_goes_on_is_no_rename() -> None:
+    world = _store()
+    world.sends("app", "Gift Opened", 400)
+    taken = world._split_by_version("app", "Gift Opened")["2.0"]
+    world.by_version["app", "Gift Opened"] = {"2.0": taken}
+    world.volume["app", "Gift Opened"] = taken
+    assert world.findings("event_renamed") == []
+
+
+def test_a_campaign_does_not_hide_a_rename() -> None:
+    world = _store(versions=False).renames("app", "Order Paid", "Payment Done", "1 Nov")
+    for counts in world.volume.values():
+        counts[world.at("31 Oct") :] *= 3
+    (found,) = world.findings("event_renamed")
+    assert (found.event, found.renamed_to, found.started_on) == ("Order Paid", "Payment Done", day("1 Nov"))
+
+
+def test_two_events_that_swing_apart_in_a_campaign_are_no_rename() -> None:
+    world = _store(versions=False)
+    world.volume["app", "Order Paid"][world.at("1 Nov") :] //= 2
+    world.volume["app", "Item Liked"][world.at("1 Nov") :] += 200
+    assert world.findings("event_renamed") == []
+
+
+def test_names_of_a_test_of_two_variants_that_both_existed_before_are_no_rename() -> None:
+    world = _store(versions=False).sends("app", "Offer A", 200, planned=False)
+    world.sends("app", "Offer B", 20, planned=False)
+    moved = world.volume["app", "Offer A"][world.at("1 Nov") :] * 9 // 10
+    world.volume["app", "Offer A"][world.at("1 Nov") :] -= moved
+    world.volume["app", "Offer B"][world.at("1 Nov") :] += moved
+    assert world.findings("event_renamed") == []
+
+
+def test_all_names_of_a_source_renamed_at_once_are_all_found() -> None:
+    world = _store(versions=False)
+    for name in ("Order Paid", "Cart Seen", "Item Liked", "Search"):
+        world.renames("app", name, name.upper() + "!", "1 Nov")
+    found = {(f.event, f.renamed_to) for f in world.findings("event_renamed")}
+    assert found == {
+        (name, name.upper() + "!") for name in ("Order Paid", "Cart Seen", "Item Liked", "Search")
+    }
+
+
+def test_a_split_names_all_parts_and_conserves_as_a_whole() -> None:
+    world = _store(versions=False).renames("app", "Order Paid", "Card Paid", "27 Oct")
+    part = world.volume["app", "Card Paid"] * 2 // 5
+    world.volume["app", "Card Paid"] -= part
+    world.volume["app", "Cash Paid"] = part
+    found = {f.renamed_to: f for f in world.findings("event_renamed")}
+    assert set(found) == {"Card Paid", "Cash Paid"}
+    assert found["Card Paid"].evidence["split"] == ["Cash Paid"]
+    assert found["Card Paid"].evidence["evidence_kinds"]["conservation"]["old_now_per_day"] == 0
+
+
+def test_a_merge_names_all_old_names_and_shares_out_the_messages() -> None:
+    world = _store(versions=False).renames("app", "Order Paid", "Money Came", "27 Oct")
+    world.renames("app", "Item Liked", "Money Came", "27 Oct")
+    found = {f.event: f for f in world.findings("event_renamed")}
+    assert set(found) == {"Order Paid", "Item Liked"}
+    assert found["Item Liked"].evidence["merge"] == ["Order Paid"]
+    told = sum(f.messages_affected for f in found.values())
+    assert abs(told - int(world.volume["app", "Money Came"].sum())) <= len(world.days)
+
+
+class _Users:
+    """Answers with the users that a test plants: both names, and the old name with any other one."""
+
+    def __init__(self, both: int, usual: int) -> None:
+        self.both, self.usual = both, usual
+        self.asked: list[NamePair] = []
+
+    def contrast(self, questions: Sequence[Contrast]) -> pd.DataFrame:
+        return pd.DataFrame(columns=list(CONTRAST_COLUMNS))
+
+    def shared_users(self, pairs: Sequence[NamePair]) -> pd.DataFrame:
+        self.asked += pairs
+        return pd.DataFrame(
+            [
+                (p.source, p.old, p.new, 100, 100, self.both if "order" in p.new.lower() else self.usual)
+                for p in pairs
+            ],
+            columns=list(SHARED_COLUMNS),
+        )
+
+
+@pytest.mark.parametrize(("both", "found"), [(1, 1), (60, 0)])
+def test_users_who_send_only_one_of_two_spellings_show_a_rename_before_its_fall_does(
+    both: int, found: int
+) -> None:
+    world = _store(versions=False).renames("app", "Order Paid", "order_paid", "6 Nov", share=0.06)
+    world.witness = _Users(both, usual=60)
+    assert len(world.findings("event_renamed")) == found
+    assert len(world.witness.asked) == 2  # the pair, and its measure
+
+
+@pytest.mark.parametrize(("both", "found"), [(3, 1), (60, 0)])
+def test_users_who_go_on_to_send_both_names_speak_against_a_rename(both: int, found: int) -> None:
+    world = _store(versions=False).renames("app", "Order Paid", "Preorder Paid", "1 Nov", share=0.5)
+    world.planned["app"].add("Preorder Paid")
+    world.witness = _Users(both, usual=60)
+    assert len(world.findings("event_renamed")) == found
+
+
+def test_a_pair_that_is_clear_without_asks_nobody() -> None:
+    world = shop().renames("web_app", "Purchase Completed", "purchase_completed", "20 Oct")
+    world.witness = _Users(60, usual=60)
+    assert world.findings("event_renamed")
+    assert world.witness.asked == []
+
+
+def test_the_patch_can_be_copied_and_hostile_names_make_none() -> None:
+    world = _store(versions=False).renames("app", "Order Paid", 'It\'s "paid" \\ done', "1 Nov")
+    (found,) = world.findings("event_renamed")
+    patch = found.evidence["patch"]
+    assert json.loads(patch["plan_rule"])["key"] == 'It\'s "paid" \\ done'
+    view = " ".join(patch["sql_view"])
+    assert "or t.event_text = 'It''s \"paid\" ' || chr(92) || ' done'" in view
+    assert "Order Paid" in patch["alias"]["email"]
+    hostile = _store(versions=False).renames("app", "Order Paid", "paid\n\x1b[31m by a@b.example", "1 Nov")
+    (found,) = hostile.findings("event_renamed")
+    assert found.evidence["patch"] == {}
+
+
+# --- many random sources ------------------------------------------------------------------------------------
+
+
+def _told(world: Simulated, *, through: int | None = None) -> set[tuple[str | None, str | None]]:
+    return {(f.event, f.renamed_to) for f in event_renamed(world.evidence(through=through), Claims())}
+
+
+def test_three_hundred_random_sources_without_a_rename_have_none() -> None:
+    assert [seed for seed in range(9000, 9300) if _told(Simulated(seed))] == []
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        pytest.param(lambda w: w.renamed(how="at_once", same_slug=False), id="at-once"),
+        pytest.param(lambda w: w.renamed(how="at_once", same_slug=False, planned=True), id="planned"),
+        pytest.param(lambda w: w.renamed(how="partly", same_slug=True), id="partly-same-slug"),
+        pytest.param(lambda w: w.renamed(how="by_version", same_slug=False), id="by-version"),
+        pytest.param(lambda w: w.split(), id="split"),
+        pytest.param(lambda w: w.merge(), id="merge"),
+    ],
+)
+def test_planted_renames_are_found_by_the_run_after_fifty_messages(plant: object) -> None:
+    planted = found = strangers = 0
+    for seed in range(9300, 9345):
+        world = Simulated(seed)
+        if "by_version" in plant.__code__.co_consts and len(world.versions) == 1:
+            continue
+        truth = plant(world)
+        if truth.messages.sum() < 50:
+            continue
+        told = _told(world, through=truth.told_by())
+        pairs = {(old, new) for old in truth.old for new in truth.new}
+        planted += 1
+        found += pairs <= told
+        strangers += bool(told - pairs)
+    assert planted >= 20
+    assert found >= 0.95 * planted
+    assert strangers <= 0.05 * planted
+
+
+# --- the choice of pairs ------------------------------------------------------------------------------------
+
+
+def test_the_assignment_is_as_cheap_as_the_best_of_all() -> None:
+    random = np.random.default_rng(5)
+    for _ in range(200):
+        rows = int(random.integers(1, 6))
+        cost = random.normal(size=(rows, rows + int(random.integers(0, 3))))
+        chosen = hungarian(cost)
+        assert len(set(chosen)) == rows
+        best = min(
+            sum(cost[row, column] for row, column in enumerate(columns))
+            for columns in permutations(range(cost.shape[1]), rows)
+        )
+        assert sum(cost[row, column] for row, column in enumerate(chosen)) == pytest.approx(best)
+
+
+def test_the_choice_of_pairs_splits_and_merges_is_the_best_there_is() -> None:
+    random = np.random.default_rng(6)
+    for _ in range(200):
+        options = []
+        for _ in range(int(random.integers(1, 9))):
+            olds = random.choice(4, int(random.choice([1, 1, 2])), replace=False)
+            news = random.choice(4, 1 if len(olds) > 1 else int(random.choice([1, 1, 2])), replace=False)
+            options.append(Claimed(tuple(olds.tolist()), tuple(news.tolist()), float(random.uniform(0, 9))))
+        if sum(len(o.olds) + len(o.news) > 2 for o in options) > 6:
+            continue
+        best = 0.0
+        for size in range(1, len(options) + 1):
+            for some in combinations(options, size):
+                olds = [old for each in some for old in each.olds]
+                news = [new for each in some for new in each.news]
+                if len(set(olds)) == len(olds) and len(set(news)) == len(news):
+                    best = max(best, sum(each.score for each in some))
+        chosen = [options[at] for at in best_together(options)]
+        assert sum(each.score for each in chosen) == pytest.approx(best)

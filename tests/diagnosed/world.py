@@ -11,6 +11,7 @@ import pandas as pd
 from dagster_project.core.contracts import Destination, Identifier, Route, Source, Workspace
 from dagster_project.core.diagnosis import Diagnosis, Evidence, Finding, diagnose
 from dagster_project.core.diagnosis.evidence import COLUMNS
+from dagster_project.core.diagnosis.witness import NoWitness, Witness
 from dagster_project.core.plan import PlannedEvent, TrackingPlan
 from dagster_project.core.slug import slug
 
@@ -43,6 +44,10 @@ class World:
         self.faults: list = []
         self.sources: dict[str, timedelta | None] = {}
         self.base_loss = 0.003
+        self.releases: dict[str, dict[str, np.ndarray]] = {}  # share of each app version of a source, by day
+        self.by_version: dict[tuple[str, str], dict[str, np.ndarray]] = {}
+        self.filled: dict[tuple[str, str], dict[str, np.ndarray]] = {}  # share of messages with a property
+        self.witness: Witness = NoWitness()
 
     # --- a healthy world ----------------------------------------------------------------------------------
 
@@ -109,7 +114,10 @@ class World:
         over_days: int = 0,
         share: float = 1.0,
         until: str | None = None,
+        version: str | None = None,
     ) -> World:
+        if version is not None:
+            return self._renames_in(source, old, new, version)
         counts = self.volume[source, old]
         moved = np.zeros(len(counts))
         start = self.at(on)
@@ -122,6 +130,60 @@ class World:
         self.volume[source, new] = self.volume.get((source, new), 0) + taken
         if (source, slug(old)) in self.properties:
             self.properties.setdefault((source, slug(new)), self.properties[source, slug(old)])
+        return self
+
+    def rolls_out(self, source: str, version: str, on: str, *, over_days: int = 14, before: str) -> World:
+        """A new version of an app takes the place of the one before, by and by."""
+        at = np.arange(len(self.days)) - self.at(on)
+        share = np.clip((at + 1) / over_days, 0, 1) * (at >= 0)
+        known = self.releases.setdefault(source, {before: np.ones(len(self.days))})
+        known[version] = known[before] * share
+        known[before] = known[before] * (1 - share)
+        return self
+
+    def _split_by_version(self, source: str, event: str) -> dict[str, np.ndarray]:
+        if (source, event) not in self.by_version:
+            random = np.random.default_rng([len(event), len(self.days)])
+            shares = np.array(list(self.releases[source].values()))
+            counts = random.multinomial(self.volume[source, event], shares.T).T
+            self.by_version[source, event] = dict(zip(self.releases[source], counts, strict=True))
+        return self.by_version[source, event]
+
+    def _renames_in(self, source: str, old: str, new: str, version: str) -> World:
+        mine = self._split_by_version(source, old)
+        taken = mine[version]
+        mine[version] = np.zeros_like(taken)
+        self.by_version[source, new] = {version: taken}
+        self.volume[source, old] = self.volume[source, old] - taken
+        self.volume[source, new] = taken
+        if (source, slug(old)) in self.properties:
+            self.properties.setdefault((source, slug(new)), self.properties[source, slug(old)])
+        return self
+
+    def fills(self, source: str, event: str, **shares: float) -> World:
+        """How many messages of an event have each property."""
+        own = self.filled.setdefault((source, event), {})
+        own |= {name: np.full(len(self.days), share) for name, share in shares.items()}
+        return self
+
+    def renames_property(
+        self,
+        source: str,
+        event: str,
+        old: str,
+        new: str,
+        on: str,
+        *,
+        over_days: int = 0,
+        share: float = 1.0,
+        until: str | None = None,
+    ) -> World:
+        at = np.arange(len(self.days)) - self.at(on)
+        moved = np.clip((at + 1) / (over_days + 1), 0, 1) * (at >= 0) * share
+        moved[self.at(until) + 1 if until else len(at) :] = 0
+        own = self.filled[source, event]
+        own[new] = own[old] * moved
+        own[old] = own[old] * (1 - moved)
         return self
 
     def stops(self, source: str, event: str, on: str) -> World:
@@ -226,7 +288,11 @@ class World:
             if len(frame) and "day" in frame.columns and start:
                 frames[name] = frame[pd.to_datetime(frame["day"]) >= pd.Timestamp(history_from)]
         return Evidence(
-            **frames, workspace=self.workspace(), as_of=self.as_of, history_from=history_from or self.first
+            **frames,
+            workspace=self.workspace(),
+            as_of=self.as_of,
+            history_from=history_from or self.first,
+            witness=self.witness,
         )
 
     def diagnosis(self, **options: object) -> Diagnosis:
@@ -267,6 +333,33 @@ class World:
                         "planned": event in self.planned[source],
                     }
                 )
+        for source, event in self.volume:
+            if source in self.releases:
+                for version, counts in self._split_by_version(source, event).items():
+                    rows["versions"] += [
+                        {
+                            "day": self.days[n],
+                            "source": source,
+                            "event_text": event,
+                            "app_version": version,
+                            "messages": int(counts[n]),
+                        }
+                        for n in np.flatnonzero(counts)
+                    ]
+        random = np.random.default_rng(len(self.days))
+        for (source, event), own in self.filled.items():
+            for name, share in own.items():
+                rows["fill"] += [
+                    {
+                        "day": self.days[n],
+                        "source": source,
+                        "event_text": event,
+                        "property": name,
+                        "filled": int(random.binomial(self.volume[source, event][n], min(1.0, share[n]))),
+                        "messages": int(self.volume[source, event][n]),
+                    }
+                    for n in np.flatnonzero(self.volume[source, event])
+                ]
         for (source, slug_of), names in self.properties.items():
             rows["properties"] += [
                 {"source": source, "event_slug": slug_of, "property": name} for name in names

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from dagster_project.core.contracts import Destination, Route, Source, Workspace
+from dagster_project.core.ledger import GAP_LINES, LEDGER_COLUMNS
 from dagster_project.core.plan import PlannedEvent, TrackingPlan
 from dagster_project.generate.suites import suites
 from dagster_project.resources.warehouse import Warehouse, open_warehouse
@@ -100,10 +101,18 @@ TABLES: dict[str, tuple[str, dict[str, str]]] = {
             "deliveries": "bigint",
         },
     ),
-    "tolerances": (
-        "reconciliation_work.diagnosis_tolerances",
-        {"destination": "varchar", "event": "varchar", "tolerance": "double", "floor": "bigint"},
+    "limits": (
+        "reconciliation_work.diagnosis_limits",
+        {
+            "destination": "varchar",
+            "day": "date",
+            "event": "varchar",
+            "allowed_missing": "bigint",
+            "allowed_duplicates": "bigint",
+            "allowed_unexpected": "bigint",
+        },
     ),
+    "ledger": ("reconciliation.gap_ledger_daily", dict(LEDGER_COLUMNS)),
     "windows": (
         "reconciliation_work.incident_windows",
         {
@@ -175,6 +184,34 @@ def cell(event: str = "Signup Completed", day: date = DAY, **numbers: Any) -> di
     return found
 
 
+def allowed(
+    event: str = "Signup Completed", day: date = DAY, most: int = 4, **numbers: Any
+) -> dict[str, Any]:
+    """The largest counts of a cell that are no discrepancy."""
+    return {
+        "destination": "email",
+        "day": day,
+        "event": event,
+        "allowed_missing": most,
+        "allowed_duplicates": most,
+        "allowed_unexpected": most,
+    } | numbers
+
+
+def line(line: str, messages: int, day: date = DAY, **more: Any) -> dict[str, Any]:
+    """A row of the ledger."""
+    return {
+        "day": day,
+        "destination": "email",
+        "line": line,
+        "incident_id": None,
+        "kind": None,
+        "event": None,
+        "messages": messages,
+        "counts_in_gap": line in GAP_LINES,
+    } | more
+
+
 def delivered(name: str, day: date = DAY, **more: Any) -> dict[str, Any]:
     return {
         "day": day,
@@ -213,7 +250,8 @@ def healthy(*days: date) -> dict[str, list[dict[str, Any]]]:
             }
         ],
         "export_health": [{"destination": "email", "status": "ok", "problem": None}],
-        "tolerances": [],
+        "limits": [allowed(name, day) for day in days for name in ("Signup Completed", "Purchase Completed")],
+        "ledger": [line(name, 200, day) for day in days for name in ("sent", "delivered")],
         "windows": [],
         "incidents": [],
     }

@@ -10,11 +10,13 @@ import pytest
 from judged.evidence import (
     DAY,
     NEXT,
+    allowed,
     cell,
     delivered,
     frames,
     healthy,
     incident,
+    line,
     plan,
     sent,
     together,
@@ -96,11 +98,11 @@ class TestIncidents:
     def test_an_incident_of_one_event_leaves_the_others_alone(self) -> None:
         rows = frame("counts", together(healthy(), incident("delivery_loss", event="Purchase Completed")))
         by_event = dict(zip(rows["event"], rows["severity"], strict=True))
-        assert by_event == {"Purchase Completed": "error", "Signup Completed": "none"}
+        assert by_event == {None: "none", "Purchase Completed": "error", "Signup Completed": "none"}
 
     def test_an_incident_without_an_event_covers_them_all(self) -> None:
         rows = frame("counts", together(healthy(), incident("delivery_stopped", "critical")))
-        assert list(rows["severity"]) == ["critical", "critical"]
+        assert list(rows["severity"]) == ["critical", "critical", "critical"]  # two events and the day itself
 
     def test_the_worst_of_several_counts_and_names_itself(self) -> None:
         rows = frame(
@@ -114,6 +116,7 @@ class TestIncidents:
         )
         by_event = {row["event"]: (row["severity"], row["incident_id"]) for _, row in rows.iterrows()}
         assert by_event == {
+            None: ("warning", "inc_mild"),
             "Purchase Completed": ("warning", "inc_mild"),
             "Signup Completed": ("critical", "inc_bad"),
         }
@@ -198,40 +201,86 @@ class TestCounts:
         row = only(frame("counts", {"cells": [cell(missing=0, pending=100, mature=False)]}))
         assert pd.isna(row["missing_share"])
 
-    def test_the_limit_is_the_learned_tolerance_with_what_chance_adds(self) -> None:
+    def test_what_is_allowed_is_what_the_diagnosis_allowed_this_cell(self) -> None:
         evidence = {
-            "cells": [cell(expected=10_000)],
-            "tolerances": [
-                {"destination": "email", "event": "Signup Completed", "tolerance": 0.04, "floor": 5},
-                {"destination": "other", "event": "Signup Completed", "tolerance": 0.5, "floor": 5},
+            "cells": [cell(expected=200)],
+            "limits": [
+                allowed(allowed_missing=12, allowed_duplicates=3, allowed_unexpected=0),
+                allowed(day=NEXT, most=99),
+                allowed("Purchase Completed", most=99),
+                allowed(destination="other", most=99),
             ],
         }
-        assert only(frame("counts", evidence))["limit"] == pytest.approx(
-            0.04 + 3 * (0.04 * 0.96 / 10_000) ** 0.5
-        )
+        row = only(frame("counts", evidence))
+        assert [row[f"allowed_{what}"] for what in ("missing", "duplicates", "unexpected")] == [12, 3, 0]
+        assert row["limit"] == 0.06
 
-    def test_a_declared_tolerance_is_not_learned(self) -> None:
-        evidence = {
-            "cells": [cell(expected=100)],
-            "tolerances": [
-                {"destination": "email", "event": "Signup Completed", "tolerance": 0.2, "floor": 50}
-            ],
-        }
-        assert only(frame("counts", evidence, workspace(tolerance=0.0)))["limit"] == 0.0
+    def test_a_cell_that_the_diagnosis_did_not_judge_has_no_limits(self) -> None:
+        row = only(frame("counts", {"cells": [cell(missing=90)]}))
+        assert [row[c] for c in ("allowed_missing", "allowed_duplicates", "limit") if pd.notna(row[c])] == []
 
-    def test_fewer_rows_than_the_floor_are_within_the_limit(self) -> None:
-        row = only(frame("counts", {"cells": [cell(expected=6, missing=4)]}))
-        assert row["missing_share"] <= row["limit"]
-        row = only(frame("counts", {"cells": [cell(expected=6, missing=5)]}))
-        assert row["missing_share"] > row["limit"]
+    def test_neither_has_one_of_a_day_that_is_not_complete(self) -> None:
+        evidence = {"cells": [cell(pending=9, mature=False, duplicates=50)], "limits": [allowed()]}
+        assert pd.isna(only(frame("counts", evidence))["allowed_duplicates"])
 
     def test_nothing_expected_is_no_division_by_zero(self) -> None:
-        row = only(frame("counts", {"cells": [cell(expected=0, duplicates=7)]}))
-        assert row["duplicate_share"] == 7.0 > row["limit"]
+        row = only(frame("counts", {"cells": [cell(expected=0, duplicates=7)], "limits": [allowed()]}))
+        assert (row["duplicate_share"], row["limit"]) == (7.0, 4.0)
 
     def test_a_day_that_was_not_counted_is_a_row(self) -> None:
         rows = frame("counts", {"cells": [cell(day=DAY)]}, days=(DAY, NEXT))
         assert dict(zip(rows["day"], rows["cells"], strict=True)) == {"2026-10-20": 1.0, "2026-10-21": 0.0}
+
+
+class TestLedger:
+    def day(self, *lines: dict[str, Any], **contract: Any) -> dict[str, Any]:
+        evidence = {"cells": [cell(expected=900, missing=30)], "ledger": list(lines)}
+        rows = frame("counts", evidence, workspace(**contract))
+        return only(rows[rows["event"].isna()])
+
+    def test_each_day_has_a_row_of_its_own_with_what_arrived_by_the_cells(self) -> None:
+        row = self.day(
+            line("sent", 1_000),
+            line("delivered", 123_456),
+            line("consent", 100),
+            line("incident", 10, kind="delivery_loss"),
+            line("incident", 9, kind="event_renamed"),
+            line("unexplained", 11),
+            line("not_routed", 5_000),
+        )
+        assert (row["sent"], row["arrived"], row["gap"], row["unexplained"]) == (1_000, 870, 130, 11)
+        assert pd.isna(row["expected"]) and pd.isna(row["cells"])
+
+    @pytest.mark.parametrize(
+        ("sent", "steady", "tolerance", "limit"),
+        [
+            pytest.param(100, 0, None, 5, id="five messages are nothing"),
+            pytest.param(10_000, 0, None, 50, id="half a percent"),
+            pytest.param(10_000, 400, None, 80, id="what chance adds to the usual loss"),
+            pytest.param(10_000, 0, 0.02, 200, id="what the contract tolerates"),
+        ],
+    )
+    def test_what_may_stay_unexplained_is(
+        self, sent: int, steady: int, tolerance: float | None, limit: int
+    ) -> None:
+        row = self.day(line("sent", sent), line("steady_loss", steady), tolerance=tolerance)
+        assert row["allowed_unexplained"] == limit
+
+    def test_a_day_may_leave_unexplained_what_a_single_event_may_lose(self) -> None:
+        evidence = {
+            "cells": [cell(), cell("Purchase Completed")],
+            "limits": [allowed(most=9), allowed("Purchase Completed", most=7)],
+            "ledger": [line("sent", 200)],
+        }
+        rows = frame("counts", evidence)
+        assert only(rows[rows["event"].isna()])["allowed_unexplained"] == 9
+
+    def test_a_day_without_a_ledger_has_no_such_row(self) -> None:
+        assert frame("counts", {"cells": [cell()]})["event"].notna().all()
+
+    def test_a_day_that_was_not_counted_and_its_ledger_are_one_row(self) -> None:
+        row = only(frame("counts", {"ledger": [line("sent", 7)]}))
+        assert (row["cells"], row["sent"], row["arrived"]) == (0.0, 7.0, 0.0)
 
 
 class TestFreshness:

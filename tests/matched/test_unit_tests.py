@@ -21,6 +21,10 @@ TRUTH_TABLES = {
 # A change of each model's rule that must not go unnoticed: model -> (what it says, what it would say).
 CHANGES = {
     "event_names_daily": ("or not sources.has_plan", ""),
+    "int_versions_daily": ("versions.commonness > 50", "versions.commonness > 51"),
+    "int_twins_daily": ("earlier_key <> message_key", "earlier_key is not null"),
+    "int_property_violations": ("broken.received_day = days.day", "broken.received_day >= days.day"),
+    "int_property_fill_daily": ("sum(messages)", "max(messages)"),
     "int_identifier_shapes_daily": ("coalesce(user_shape, 'null')", "user_shape"),
     "int_names": ("routes.event is null", "routes.event is not null"),
     "int_open_days": ("days.day >= run.from_day", "days.day > run.from_day"),
@@ -29,6 +33,8 @@ CHANGES = {
     "int_counted": ("order by named.event rows", "order by named.event desc rows"),
     "int_delivery_names_daily": ("where open_days.in_scope", ""),
     "int_differences": ("cast(copies - 1 as bigint)", "cast(copies as bigint)"),
+    "int_delivery_hours_daily": ("where open_days.in_scope", ""),
+    "int_hours_daily": (", 'expected')", ")"),
     "int_id_differences": ("min(deliveries.day)", "max(deliveries.day)"),
     "int_matches": ("where want_id <> got or repeated", "where want_id <> got"),
     "int_missing": ("        or run.as_of <", "        and run.as_of <"),
@@ -38,7 +44,10 @@ CHANGES = {
     "int_variant_matches": ("where message_rank = 1 and delivery_rank = 1", "where delivery_rank = 1"),
     "int_window_expected": ("bits_and(bits_without('routed', 'no_identifier'), ", "bits_and('routed', "),
     "message_differences": ("and explained.choice = 1", "and explained.choice >= 1"),
-    "reconciliation_daily": ("coalesce(tolerances.floor, 1) - 1", "coalesce(tolerances.floor, 1)"),
+    "reconciliation_daily": (
+        "judged.missing > judged.allowed_missing",
+        "judged.missing >= judged.allowed_missing",
+    ),
     "event_counts_daily": ("where gate.verdict = 'open'", "where gate.verdict <> ''"),
 }
 

@@ -205,8 +205,17 @@ def reconciled(folder: Path) -> Project:
     for stage in (read_sources, read_exports, normalise, match):
         stage(project.context())
     project.put(
-        "diagnosis_tolerances",
-        [{"destination": "ads", "event": "Signed Up", "tolerance": 0.0, "floor": 1}],
+        "diagnosis_limits",
+        [
+            {
+                "destination": "ads",
+                "day": DAY,
+                "event": "Signed Up",
+                "allowed_missing": 0,
+                "allowed_duplicates": 0,
+                "allowed_unexpected": 0,
+            }
+        ],
     )
     project.put(
         "incident_links",

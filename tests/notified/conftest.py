@@ -38,6 +38,9 @@ class FakeSlack:
         self.received: list[dict[str, Any]] = []
         self.accepted: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.posted: list[dict[str, Any]] = []  # accepted by chat.postMessage or the webhook
+        self.edited: list[dict[str, Any]] = []  # accepted by chat.update
+        self.deleted: set[str] = set()  # time stamps of messages that are gone
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -50,9 +53,10 @@ class FakeSlack:
                 time.sleep(answer.delay)
                 body = answer.body
                 if body is None:
-                    body = "ok" if self.path == WEBHOOK_PATH else '{"ok": true, "ts": "1.2"}'
+                    body = "ok" if self.path == WEBHOOK_PATH else outer.api_answer(self.path, payload)
                 if answer.status == 200 and (body == "ok" or body.startswith('{"ok": true')):
                     outer.accepted.append(payload)
+                    (outer.edited if self.path.endswith("chat.update") else outer.posted).append(payload)
                 try:
                     self.send_response(answer.status)
                     for name, value in answer.headers.items():
@@ -71,6 +75,15 @@ class FakeSlack:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         self.base = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def api_answer(self, path: str, payload: dict[str, Any]) -> str:
+        """As Slack's API answers: a reply to a message that is gone stands in the channel, and nothing says so."""
+        ts = payload.get("ts") or f"1700000000.{len(self.posted) + 1:06}"
+        if path.endswith("chat.update") and ts in self.deleted:
+            return json.dumps({"ok": False, "error": "message_not_found"})
+        under = payload.get("thread_ts")
+        message = {"thread_ts": under} if under and under not in self.deleted else {}
+        return json.dumps({"ok": True, "channel": "C0DATA", "ts": ts, "message": message})
 
     @property
     def webhook_url(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -426,3 +426,224 @@ def test_a_broken_run_that_slack_does_not_take_is_in_the_log(
 def test_a_broken_run_without_slack_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     assert tell_run_failed(LogSender(), RUN_ID, "judged", "boom") == Logged()
     assert "boom" in caplog.text
+
+
+# --- one thread an incident ---
+
+
+@pytest.fixture
+def bot(slack: FakeSlack) -> BotSender:
+    return BotSender("xoxb-1", "#data", api_url=slack.api_url, timeout=(0.5, 0.5))
+
+
+def _change(warehouse: Warehouse, transition: str, day: int, **columns: Any) -> None:
+    row = frame(incident("inc_a", **columns))
+    write_outbox(warehouse, [Change("inc_a", transition)], row, RUN_ID, AS_OF + timedelta(days=day))
+
+
+def _headers(payloads: list[dict[str, Any]]) -> list[str]:
+    return [payload["blocks"][0]["text"]["text"] for payload in payloads]
+
+
+def test_the_later_notices_of_an_incident_stand_under_its_first(
+    warehouse: Warehouse, slack: FakeSlack, bot: BotSender
+) -> None:
+    for day, transition in enumerate(["opened", "worsened", "resolved", "reopened"]):
+        _change(warehouse, transition, day, messages_affected=10 * day)
+        assert deliver(warehouse, bot, NOW + timedelta(days=day)).sent == 1
+    first, worse, over, back = slack.posted
+    assert "thread_ts" not in first and first["channel"] == "#data"
+    assert {each["thread_ts"] for each in (worse, over, back)} == {"1700000000.000001"}
+    assert {each["channel"] for each in (worse, over, back)} == {"C0DATA"}
+    # The channel hears of what is worse and of what is back; an end is read where it belongs.
+    assert [each["reply_broadcast"] for each in (worse, over, back)] == [True, False, True]
+
+
+def test_the_first_message_says_how_things_stand_in_words(
+    warehouse: Warehouse, slack: FakeSlack, bot: BotSender
+) -> None:
+    for day, transition in enumerate(["opened", "worsened", "resolved"]):
+        _change(warehouse, transition, day)
+        deliver(warehouse, bot, NOW + timedelta(days=day))
+    assert [(each["channel"], each["ts"]) for each in slack.edited] == [("C0DATA", "1700000000.000001")] * 2
+    worse, over = slack.edited
+    assert _headers([worse, over]) == [
+        "CRITICAL · worse than told before · event renamed",
+        "RESOLVED · event renamed (was critical)",
+    ]
+    assert over["blocks"][2]["fields"][0]["text"] == "*Now*\nresolved"
+    assert "3 destinations wait for the old name" in json.dumps(over), "the story stays where people look"
+    assert "Next step" not in json.dumps(over)
+    assert over["parse"] == "none"
+    assert _alerts(warehouse)["root_edit"].tolist()[1:] == ["done", "done"]
+
+
+def test_an_incident_whose_first_message_is_gone_gets_a_new_one(
+    warehouse: Warehouse, slack: FakeSlack, bot: BotSender
+) -> None:
+    _change(warehouse, "opened", 0)
+    deliver(warehouse, bot, NOW)
+    slack.deleted.add("1700000000.000001")
+    _change(warehouse, "worsened", 1)
+    deliver(warehouse, bot, NOW + timedelta(days=1))
+    _change(warehouse, "resolved", 2)
+    deliver(warehouse, bot, NOW + timedelta(days=2))
+    assert slack.posted[2]["thread_ts"] == "1700000000.000002"
+    assert [each["ts"] for each in slack.edited] == ["1700000000.000002"]
+
+
+@pytest.mark.parametrize("error", ["invalid_thread_ts", "restricted_action_thread_locked"])
+def test_a_thread_that_takes_no_reply_is_left_for_the_channel(
+    warehouse: Warehouse, slack: FakeSlack, bot: BotSender, error: str
+) -> None:
+    _change(warehouse, "opened", 0)
+    deliver(warehouse, bot, NOW)
+    slack.queue = [Answer(200, json.dumps({"ok": False, "error": error}))]
+    _change(warehouse, "worsened", 1)
+    assert deliver(warehouse, bot, NOW + timedelta(days=1)).sent == 1
+    assert "thread_ts" not in slack.posted[-1]
+
+
+def test_in_another_channel_an_incident_begins_a_thread_of_its_own(
+    warehouse: Warehouse, slack: FakeSlack, bot: BotSender
+) -> None:
+    _change(warehouse, "opened", 0)
+    deliver(warehouse, bot, NOW)
+    moved = BotSender("xoxb-1", "#elsewhere", api_url=slack.api_url)
+    _change(warehouse, "worsened", 1)
+    deliver(warehouse, moved, NOW + timedelta(days=1))
+    assert "thread_ts" not in slack.posted[-1] and slack.posted[-1]["channel"] == "#elsewhere"
+    assert slack.edited == []
+
+
+def test_an_edit_that_fails_is_tried_again_and_the_notice_is_not_told_twice(
+    warehouse: Warehouse, slack: FakeSlack, bot: BotSender
+) -> None:
+    _change(warehouse, "opened", 0)
+    deliver(warehouse, bot, NOW)
+    _change(warehouse, "resolved", 1)
+    slack.otherwise = lambda payload: Answer(500) if "ts" in payload else Answer()
+    assert deliver(warehouse, bot, NOW).sent == 1
+    slack.otherwise = lambda _payload: Answer(429, "", {"Retry-After": "9"})
+    assert deliver(warehouse, bot, NOW + timedelta(minutes=1)) == DeliveryReport()
+    slack.otherwise = lambda _payload: Answer()
+    assert deliver(warehouse, bot, NOW + timedelta(minutes=2)) == DeliveryReport()
+    assert (len(slack.posted), len(slack.edited)) == (2, 1)
+    assert deliver(warehouse, bot, NOW + timedelta(minutes=3)) == DeliveryReport()
+    assert len(slack.edited) == 1
+
+
+def test_an_edit_that_never_works_is_given_up_after_a_day(
+    warehouse: Warehouse, slack: FakeSlack, bot: BotSender
+) -> None:
+    _change(warehouse, "opened", 0)
+    _change(warehouse, "resolved", 1)
+    slack.otherwise = lambda payload: Answer(500) if "ts" in payload else Answer()
+    deliver(warehouse, bot, NOW)
+    deliver(warehouse, bot, NOW)
+    assert _alerts(warehouse)["root_edit"].tolist()[-1] == "due"
+    deliver(warehouse, bot, NOW + timedelta(days=2))
+    assert "gave up" in _alerts(warehouse)["root_edit"].tolist()[-1]
+
+
+def test_a_first_message_that_may_not_be_edited_stays_as_it_is(
+    warehouse: Warehouse, slack: FakeSlack, bot: BotSender
+) -> None:
+    _change(warehouse, "opened", 0)
+    deliver(warehouse, bot, NOW)
+    _change(warehouse, "resolved", 1)
+    slack.otherwise = lambda payload: (
+        Answer(200, '{"ok": false, "error": "edit_window_closed"}') if "ts" in payload else Answer()
+    )
+    assert deliver(warehouse, bot, NOW) == DeliveryReport(sent=1)
+    assert "edit_window_closed" in _alerts(warehouse)["root_edit"].tolist()[-1]
+
+
+def test_an_end_that_is_told_in_a_digest_still_shows_in_the_first_message(
+    warehouse: Warehouse, slack: FakeSlack, bot: BotSender
+) -> None:
+    rows = _open(warehouse, 9)
+    deliver(warehouse, bot, NOW)
+    changes = [Change(each, "resolved") for each in rows["incident_id"]]
+    write_outbox(warehouse, changes, rows.assign(status="resolved"), RUN_ID, AS_OF + timedelta(days=1))
+    assert deliver(warehouse, bot, NOW + timedelta(days=1)).sent == 9
+    digests = [payload for payload in slack.posted if "more incidents" in payload["text"]]
+    assert len(digests) == 2
+    assert all("thread_ts" not in payload for payload in digests)
+    # The five that were told one by one have a first message; the four of the digest have none.
+    assert len(slack.edited) == 5
+    assert all("RESOLVED" in header for header in _headers(slack.edited))
+
+
+def test_a_webhook_posts_every_notice_to_its_channel(
+    warehouse: Warehouse, slack: FakeSlack, sender: WebhookSender
+) -> None:
+    for day, transition in enumerate(["opened", "worsened", "resolved"]):
+        _change(warehouse, transition, day)
+        deliver(warehouse, sender, NOW)
+    assert len(slack.posted) == 3
+    assert not any("thread_ts" in payload for payload in slack.posted)
+    assert slack.edited == []
+    assert _alerts(warehouse)["thread_ts"].isna().all()
+
+
+# --- the weekly reminder ---
+
+
+def test_a_month_of_daily_runs_reminds_once_a_week_in_one_message_oldest_first(
+    warehouse: Warehouse, slack: FakeSlack, bot: BotSender
+) -> None:
+    rows = frame(
+        incident("inc_new", started_on=date(2026, 11, 8), title="the newer"),
+        incident("inc_old", started_on=date(2026, 9, 1), severity="warning", title="the older"),
+        incident("inc_quiet", title="nobody was told of this"),
+    )
+    for day in range(28):
+        changes = [] if day else [Change("inc_new", "opened"), Change("inc_old", "opened")]
+        for _ in range(2):  # a run that is started again
+            write_outbox(warehouse, changes, rows, RUN_ID, AS_OF + timedelta(days=day))
+        deliver(warehouse, bot, NOW + timedelta(days=day))
+    reminded = [payload for payload in slack.posted if "still open" in payload["text"]]
+    assert len(reminded) == 3
+    assert len(slack.posted) == 5
+    text = reminded[0]["blocks"][2]["text"]["text"]
+    assert text.splitlines() == [
+        "🟠 warning, since 1 Sep 2026: the older `inc_old`",
+        "🚨 critical, since 8 Nov 2026: the newer `inc_new`",
+    ]
+    assert "thread_ts" not in reminded[0]
+    assert set(_alerts(warehouse)["transition"]) == {"opened", "reminded"}
+
+
+def test_a_reminder_does_not_stand_in_the_way_of_an_end(
+    warehouse: Warehouse, slack: FakeSlack, bot: BotSender
+) -> None:
+    _change(warehouse, "opened", 0)
+    deliver(warehouse, bot, NOW)
+    write_outbox(warehouse, [], frame(incident("inc_a")), RUN_ID, AS_OF + timedelta(days=7))
+    deliver(warehouse, bot, NOW)
+    _change(warehouse, "resolved", 8, status="resolved")
+    assert deliver(warehouse, bot, NOW).sent == 1
+    assert slack.posted[-1]["thread_ts"] == "1700000000.000001"
+
+
+# --- how the gap adds up ---
+
+
+def test_a_notice_says_how_the_gap_of_its_destinations_adds_up(
+    warehouse: Warehouse, slack: FakeSlack, sender: WebhookSender
+) -> None:
+    gap = "attribution on 20 Oct: gap 6.1% = 4.0% steady loss + 1.6% rename + 0.5% unexplained"
+    row = frame(incident("inc_a"))
+    write_outbox(
+        warehouse,
+        [Change("inc_a", "opened")],
+        row,
+        RUN_ID,
+        AS_OF,
+        ledger={"attribution": gap, "not hit": "not said"},
+    )
+    deliver(warehouse, sender, NOW)
+    section = slack.posted[0]["blocks"][4]["text"]["text"]
+    assert section == f"*How the gap adds up*\n{gap}"
+    assert "not said" not in json.dumps(slack.posted)

@@ -11,12 +11,14 @@ from notified.examples import BASE_URL, EXAMPLES, RUN_ID, incident
 
 from dagster_project.core.message import (
     Message,
+    current,
     cut,
     digest,
     incident_message,
     markdown,
     plain,
     redacted,
+    reminder,
     run_failed,
     run_link,
     shown,
@@ -146,3 +148,62 @@ def test_a_message_survives_storage() -> None:
     for row, transition in EXAMPLES.values():
         message = incident_message(row, transition, run_id=RUN_ID, base_url=BASE_URL)
         assert Message.model_validate_json(message.model_dump_json()) == message
+
+
+LINES = {name: f"{name} on 20 Oct: gap 6.1% = 6.1% rename" for name in ("a", "b", "c", "d", "e")}
+
+
+def test_the_ledger_is_said_for_the_three_destinations_that_are_hit_most() -> None:
+    row = incident(
+        destinations='["a", "b", "c", "d"]',
+        evidence='{"messages_by_destination": {"d": 900, "b": 30, "a": 5, "c": "many"}}',
+    )
+    message = incident_message(row, "opened", ledger=LINES)
+    assert message.ledger == (LINES["d"], LINES["b"], LINES["a"])
+    assert LINES["d"] in plain(message)
+    assert "gap 6.1%" in markdown(message).replace("\\", "")
+
+
+@pytest.mark.parametrize("evidence", [None, "", "[", "[1]", "7", '{"messages_by_destination": 3}'])
+def test_evidence_that_says_nothing_of_destinations_leaves_their_order(evidence: object) -> None:
+    row = incident(destinations='["b", "a"]', evidence=evidence)
+    assert incident_message(row, "opened", ledger=LINES).ledger == (LINES["b"], LINES["a"])
+
+
+def test_an_end_needs_no_ledger() -> None:
+    assert incident_message(incident(destinations='["a"]'), "resolved", ledger=LINES).ledger == ()
+
+
+def test_a_hostile_line_of_the_ledger_is_one_short_line() -> None:
+    row = incident(destinations='["a"]')
+    (line,) = incident_message(row, "opened", ledger={"a": "<!channel>\n*x*\u202e" + "y" * 9_000}).ledger
+    assert "\n" not in line and "\u202e" not in line
+    assert len(line) <= 300
+
+
+def test_a_reminder_lists_what_is_open_oldest_first() -> None:
+    messages = [
+        incident_message(incident("inc_b", started_on=date(2026, 10, 20), title="later"), "reminded"),
+        incident_message(incident("inc_c", started_on=None, title="unknown"), "reminded"),
+        incident_message(incident("inc_a", started_on=date(2026, 9, 1), title="first"), "reminded"),
+    ]
+    message = reminder(messages)
+    assert [line.title for line in message.lines] == ["first", "later", "unknown"]
+    assert message.headline == "🗓️ 3 incidents are still open"
+    assert message.lines[0].words == "critical, since 1 Sep 2026"
+
+
+def test_a_reminder_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        reminder([])
+
+
+def test_the_first_message_of_a_thread_keeps_its_story_and_says_the_state_in_words() -> None:
+    story = incident_message(incident(), "worsened")
+    over = incident_message(incident(status="resolved"), "resolved")
+    message = current(over, story)
+    assert message.headline == "RESOLVED · event renamed (was critical)"
+    assert _facts(message)["Now"] == "resolved"
+    assert message.explanation == story.explanation
+    assert message.suggestion == ""
+    assert _facts(current(story, story))["Now"] == "open, and worse than told first"

@@ -13,6 +13,7 @@ from dagster_project.core.outbox import (
     BACKOFF,
     MAX_ATTEMPTS,
     NOT_CONFIGURED,
+    REMINDER_PAST,
     RESOLVED_MEANWHILE,
     SUPERSEDED,
     TOLD_ONE_BY_ONE,
@@ -30,6 +31,7 @@ from dagster_project.core.outbox import (
     alert_id,
     due,
     notices,
+    reminders,
     revive,
 )
 
@@ -81,7 +83,8 @@ def test_warning_and_above_is_told(severity: str, told: int) -> None:
         ("resolved", "resolved", False),
         (None, "reopened", True),
         ("resolved", "reopened", True),
-        ("opened", "reopened", False),
+        ("opened", "reopened", True),  # its end was silent: muted, or told by another incident
+        ("reopened", "reopened", False),
     ],
 )
 def test_what_people_believe_decides_whether_a_change_is_news(
@@ -254,3 +257,95 @@ def test_a_long_silence_ends_in_a_digest_and_not_in_a_flood() -> None:
     alone = [alert for alert, group in decided.waiting.items() if group is None]
     assert len(alone) == TOLD_ONE_BY_ONE
     assert len(set(decided.waiting.values()) - {None}) == 1
+
+
+def test_a_reminder_from_before_slack_was_configured_hides_no_opening() -> None:
+    logged = [
+        _waiting("first", incident_id="inc_open"),
+        _waiting("again", incident_id="inc_open", transition="reminded", created_at=LATER),
+    ]
+    decided = revive(logged, {"inc_open"})
+    assert decided.waiting == {"first": None}
+    assert decided.dropped == {"again": REMINDER_PAST}
+
+
+# --- the weekly reminder ---
+
+MONDAY = datetime(2026, 11, 9, 12)
+
+
+def _reminded(
+    as_of: datetime,
+    last: datetime | None = None,
+    told_at: datetime = MONDAY - timedelta(days=20),
+    transition: str = "opened",
+    **columns: Any,
+) -> list[Notice]:
+    told = {"inc_a": Told(transition, "{}", told_at)}
+    return reminders([incident("inc_a", **columns)], told, last, run_id=RUN_ID, as_of=as_of)
+
+
+def test_what_stays_open_is_told_again_once_a_week() -> None:
+    (notice,) = _reminded(MONDAY)
+    assert (notice.transition, notice.incident_id) == ("reminded", "inc_a")
+    assert notice.group_id is not None and notice.group_id.startswith("remind_")
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [(0, False), (1, False), (6, False), (7, True), (8, True), (13, True), (20, True), (-7, False)],
+)
+def test_after_a_monday_the_next_reminder_is_due_on_the_next_monday_or_with_the_first_run_after_it(
+    days: int, told: bool
+) -> None:
+    assert bool(_reminded(MONDAY + timedelta(days=days), last=MONDAY)) is told
+
+
+@pytest.mark.parametrize(("days", "told"), [(1, False), (2, False), (3, True)])
+def test_two_reminders_never_come_close_together(days: int, told: bool) -> None:
+    sunday = MONDAY + timedelta(days=6)
+    assert bool(_reminded(sunday + timedelta(days=days), last=sunday)) is told
+
+
+def test_a_year_of_daily_runs_makes_one_reminder_a_week() -> None:
+    last, days = None, []
+    for day in range(365):
+        as_of = MONDAY + timedelta(days=day)
+        if _reminded(as_of, last):
+            last = as_of
+            days.append(as_of)
+    assert len(days) == 53
+    assert {each.weekday() for each in days} == {0}
+
+
+def test_the_same_week_begins_again_with_a_new_year() -> None:
+    assert _reminded(datetime(2027, 1, 4, 12), last=datetime(2026, 12, 28, 12))
+    assert not _reminded(datetime(2027, 1, 1, 12), last=datetime(2026, 12, 28, 12)), "still week 53"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "resolved"},
+        {"severity": "info"},
+        {"muted_by": "@ann"},
+        {"transition": "resolved"},
+        {"told_at": MONDAY - timedelta(days=2)},
+    ],
+)
+def test_nobody_is_reminded_of_what_is_over_or_minor_or_muted_or_told_just_now(
+    change: dict[str, Any],
+) -> None:
+    assert _reminded(MONDAY, **change) == []
+
+
+def test_nobody_is_reminded_of_what_nobody_was_told() -> None:
+    assert reminders([incident("inc_a")], {}, None, run_id=RUN_ID, as_of=MONDAY) == []
+
+
+def test_all_of_a_weeks_reminders_are_one_message() -> None:
+    rows = [incident(f"inc_{number}") for number in range(40)]
+    told = {row["incident_id"]: Told("opened", "{}", MONDAY - timedelta(days=9)) for row in rows}
+    made = reminders(rows, told, None, run_id=RUN_ID, as_of=MONDAY)
+    assert len(made) == 40
+    assert len({each.group_id for each in made}) == 1

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from notified.block_kit import problems, units
 from notified.examples import BASE_URL, EXAMPLES, RUN_ID, incident
 
-from dagster_project.core.message import TRANSITIONS, Span, digest, incident_message, run_failed
+from dagster_project.core.message import (
+    TRANSITIONS,
+    Span,
+    current,
+    digest,
+    incident_message,
+    reminder,
+    run_failed,
+)
 from dagster_project.core.slack_blocks import fit, payload, spans_of, text_only
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -96,6 +104,22 @@ def test_any_incident_at_all_keeps_to_the_limits(
 def test_any_digest_keeps_to_the_limits(rows: list[dict[str, Any]], times: int) -> None:
     messages = [incident_message(row, "opened") for row in rows] * times
     assert problems(payload(digest(messages))) == []
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@given(lines=st.lists(hostile_text, max_size=4), rows=st.lists(incidents, min_size=1, max_size=5))
+def test_any_ledger_reminder_and_edited_message_keeps_to_the_limits(
+    lines: list[str | None], rows: list[dict[str, Any]]
+) -> None:
+    names = [f"d{number}" for number in range(len(lines))]
+    row = incident(destinations=json.dumps(names))
+    ledger = {name: line for name, line in zip(names, lines, strict=True) if line is not None}
+    message = incident_message(row, "opened", ledger=ledger)
+    assert problems(payload(message)) == []
+    assert problems(text_only(message)) == []
+    told = [incident_message(each, "reminded") for each in rows]
+    assert problems(payload(reminder(told))) == []
+    assert problems(payload(current(told[0], message))) == []
 
 
 def test_a_digest_of_hundreds_says_how_many_it_does_not_list() -> None:

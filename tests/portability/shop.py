@@ -165,9 +165,13 @@ def landed(until: datetime = AS_OF, *, lost: bool = True, messages: int = 200) -
             "original_timestamp": at.isoformat() + "Z" if number % 3 else at.isoformat() + "+00:00",
             "timestamp": at,
             "context_consent_category_preferences_advertising": dice.choice([True, True, False, None]),
+            "context_app_version": f"{number % 3}.0" if number % 4 else None,
         }
         if received <= until:
             table.rows.append(row)
+            if number % 23 == 5:  # sent a second time under another id
+                again = {"id": f"{message} again", "timestamp": at + timedelta(seconds=number % 12)}
+                table.rows.append(row | again)
             if number % 19 == 0:  # an at-least-once copy
                 table.rows.append(row | {"received_at": received + timedelta(seconds=5)})
             if row["event"] == "order_completed":
@@ -287,6 +291,7 @@ def _tracks(time: str) -> Table:
             "original_timestamp": "varchar",
             "timestamp": time,
             "context_consent_category_preferences_advertising": "boolean",
+            "context_app_version": "varchar",
         }
     )
 

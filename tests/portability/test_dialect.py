@@ -17,7 +17,7 @@ pytestmark = pytest.mark.dbt
 
 ROWS = truth.rows()
 # Whole statements, which the flow's tests run on both engines.
-BY_THE_FLOW = {"broken_rules_of_table", "replace_rows"}
+BY_THE_FLOW = {"broken_rules_of_table", "filled_of_table", "replace_rows"}
 _MARK = "-- the next row"
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import pandas as pd
 import pytest
 from portability import shop
 from portability.conftest import Engine
 
+from dagster_project.core.diagnosis.witness import DIMENSIONS, Contrast, NamePair
 from dagster_project.flow.context import RunContext
 from dagster_project.flow.diagnosed import diagnose_window
 from dagster_project.flow.exported import read_exports
@@ -19,6 +20,7 @@ from dagster_project.flow.matched import match
 from dagster_project.flow.normalised import normalise
 from dagster_project.flow.published import publish
 from dagster_project.flow.sources import read_sources
+from dagster_project.flow.witness import WarehouseWitness
 
 pytestmark = [pytest.mark.dbt, pytest.mark.fakesnow]
 
@@ -38,6 +40,13 @@ TABLES = {
     "reconciliation_work.int_delivery_names_daily": (),
     "reconciliation_work.int_differences_daily": (),
     "reconciliation_work.int_hours_daily": (),
+    "reconciliation_work.int_delivery_hours_daily": (),
+    "reconciliation_work.int_versions_daily": (),
+    "reconciliation_work.int_twins_daily": (),
+    "reconciliation_work.int_property_fill_daily": (),
+    # The keys are the engine's own.
+    "reconciliation_work.int_broken_rows": ("message_key",),
+    "reconciliation_work.arrival_observations": (),
     "reconciliation_work.int_identifier_shapes_daily": (),
     "reconciliation_work.int_not_expected_daily": (),
     "reconciliation_work.check_results": (),
@@ -46,6 +55,8 @@ TABLES = {
     "reconciliation_work.export_health": (),
     "reconciliation_work.state_open_days": (),
 }
+
+CONTRAST, SHARED = "what contrasts the missing", "who sends both names"
 
 
 def _run(engine: Engine, run_id: str, as_of: datetime, from_day: date | None = None) -> None:
@@ -77,7 +88,26 @@ def _tables(engine: Engine) -> dict[str, pd.DataFrame]:
     return {
         name: _comparable(engine.warehouse.frame(f"select * from {name}").drop(columns=list(left_out)))
         for name, left_out in TABLES.items()
-    }
+    } | {name: _comparable(answer) for name, answer in _asked(engine).items()}
+
+
+def _asked(engine: Engine) -> dict[str, pd.DataFrame]:
+    """What the rows answer, over the clock change and by both kinds of names and clocks."""
+    workspace = shop.write_workspace(engine.folder / "expectations")
+    witness = WarehouseWitness(engine.warehouse, workspace)
+    days = tuple(date(2026, 10, 31) + timedelta(days=step) for step in range(4))
+    contrasts = [
+        Contrast("all of mail", "mail", (), days),
+        Contrast("orders of mail", "mail", ("Order Completed", shop.HOSTILE), days[:1] + days[2:]),
+        Contrast("all of analytics", "analytics", (), days),
+        Contrast("hostile", "analytics", (shop.HOSTILE, "nobody's"), days),
+        Contrast("counted", "ads", (), days),
+    ]
+    pairs = [
+        NamePair("web", "Order Completed", shop.HOSTILE, days[0], days[-1]),
+        NamePair("ios", "nobody's", "order_completed", days[0], days[0]),
+    ]
+    return {CONTRAST: witness.contrast(contrasts), SHARED: witness.shared_users(pairs)}
 
 
 def _comparable(frame: pd.DataFrame) -> pd.DataFrame:
@@ -114,7 +144,7 @@ def two_runs(new_engine: Callable[[str], Engine]) -> dict[str, list[dict[str, pd
 
 
 @pytest.mark.parametrize("run", [0, 1], ids=["first run", "second run by day"])
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", [*TABLES, CONTRAST, SHARED])
 def test_a_table_is_the_same_on_both_engines(
     two_runs: dict[str, list[dict[str, pd.DataFrame]]], run: int, table: str
 ) -> None:
@@ -138,6 +168,12 @@ def test_the_shop_has_something_to_say_in_every_table(
     violations = two_runs["snowflake"][0]["reconciliation.plan_violations_daily"]
     assert set(violations["rule"]) >= {"required", "type", "enum", "range", "unplanned_event"}
     assert set(two_runs["snowflake"][0]["reconciliation_work.check_results"]["status"]) <= {"PASS", "FAIL"}
+    contrast = two_runs["snowflake"][0][CONTRAST]
+    assert set(contrast["dimension"]) == set(DIMENSIONS)
+    assert set(contrast["question"]) == {
+        *("all of mail", "orders of mail", "all of analytics", "hostile"),
+    }, "who is counted has no rows to ask"
+    assert set(contrast["missing"]) > {"0"}
 
 
 def test_the_second_run_changed_only_its_own_days(

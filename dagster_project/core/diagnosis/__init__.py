@@ -16,6 +16,7 @@ from dagster_project.core.diagnosis.deliveries import (
     export_late,
     unmatched,
 )
+from dagster_project.core.diagnosis.doubles import duplicate_events
 from dagster_project.core.diagnosis.evidence import Evidence, Rows, days_of, positions
 from dagster_project.core.diagnosis.finding import (
     Claims,
@@ -30,10 +31,11 @@ from dagster_project.core.diagnosis.identifiers import identifier_format
 from dagster_project.core.diagnosis.losses import delivery_loss, duplicate_delivery, unexplained
 from dagster_project.core.diagnosis.names import name_mismatch, unplanned_event
 from dagster_project.core.diagnosis.properties import property_violation
+from dagster_project.core.diagnosis.property_renames import property_renamed
 from dagster_project.core.diagnosis.rates import limits_frame, usual_frame
 from dagster_project.core.diagnosis.renames import event_renamed
 from dagster_project.core.diagnosis.usual import DIFFERENCE_OF, rates_of
-from dagster_project.core.diagnosis.volumes import event_stopped, source_stopped
+from dagster_project.core.diagnosis.volumes import event_stopped, source_stopped, volume_anomaly
 from dagster_project.core.wording import brief
 
 __all__ = ["Diagnosis", "Evidence", "Finding", "diagnose"]
@@ -44,6 +46,7 @@ Rule = Callable[[Evidence, Claims], list[Finding]]
 RULES: Sequence[Rule] = (
     source_stopped,
     event_renamed,
+    duplicate_events,
     event_stopped,
     unplanned_event,
     timezone_shift,
@@ -55,7 +58,9 @@ RULES: Sequence[Rule] = (
     delivery_loss,
     duplicate_delivery,
     identifier_format,
+    property_renamed,
     property_violation,
+    volume_anomaly,
     unexplained,
 )
 

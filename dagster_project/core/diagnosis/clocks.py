@@ -143,11 +143,12 @@ def _by_days(expected: Counts, cells: pd.DataFrame, days: Days) -> tuple[_Shift 
             arriving[:, :-1] = leaving[:, 1:]
         kept = 1 - max(0.0, float(loss))
         straight, moved = kept * sent, kept * (sent - leaving + arriving)
-        # How many of an event's messages fall into the hours that change the day is a matter of chance.
-        variance = leaving * (1 - part) + arriving + sent * max(loss, 0.005) + 1
+        # How many of an event's messages fall into the hours that change the day is a matter of chance: at most
+        # a quarter of them, leaving and arriving. One variance for all lags, or the smallest would seem surest.
+        variance = sent * (0.5 + max(loss, 0.005)) + 1
         gain = np.where(usable, ((got - straight) ** 2 - (got - moved) ** 2) / (2 * variance), 0.0)
         # One event that is off for another reason must not carry the day.
-        found = _better(found, lag, np.clip(gain, -4.0, 4.0).sum(axis=0))
+        found = _better(found, lag, np.clip(gain, -20.0, 20.0).sum(axis=0))
     if found is None:
         return None, got.sum(axis=0).astype(np.int64)
     window = slice(found.first, found.last + 1)
@@ -195,7 +196,8 @@ def _finding(
         severity="error",
         destinations=(name,),
         started_on=as_date(inside[0]),
-        ended_on=as_date(inside[-1]) if (judged > inside[-1]).any() else None,
+        # Of a clock that is behind, the newest day waits for hours that have not been sent yet.
+        ended_on=as_date(inside[-1]) if (judged > inside[-1]).sum() > (shift.hours < 0) else None,
         messages_affected=int(total[shift.first : shift.last + 1].sum()),
         windows=windows_of([name], np.intersect1d(touched, np.unique(days_of(cells)))),
         claims=cell_claims(name, None, touched, {"missing", "unexpected"}),

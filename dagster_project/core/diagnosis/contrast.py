@@ -63,7 +63,7 @@ class Group:
 
     def as_evidence(self) -> Mapping[str, Any]:
         return {
-            "attributes": {name: value for name, value in self.attributes},
+            "attributes": dict(self.attributes),
             "messages": self.messages,
             "missing": self.missing,
             "share_of_the_missing": round(self.support, 4),

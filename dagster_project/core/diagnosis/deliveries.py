@@ -137,15 +137,18 @@ def _whole_days(destination: str, cells: pd.DataFrame, days: Days, *, never: boo
 
 def _cut_days(evidence: Evidence, destination: str, cells: pd.DataFrame) -> tuple[Days, dict[str, Any]]:
     """Days whose deliveries end at some hour for good, though the hours after it expected some."""
-    hours = evidence.hours[evidence.hours["destination"] == destination]
     none = np.array([], dtype="datetime64[D]")
+    if evidence.destinations[destination].matching == "counts":
+        return none, {}  # counts have no hours
+    hours = evidence.hours[evidence.hours["destination"] == destination]
     mature = np.unique(days_of(cells[cells["exported"]]))
     hours = hours[np.isin(days_of(hours), mature) & (hours["hour"] < 24)]
     if hours.empty:
         return none, {}
-    expected, delivered = _by_hour(hours, "expected"), _by_hour(hours, "delivered")
-    days: Days = expected.index.to_numpy(dtype="datetime64[D]")
-    want, got = expected.to_numpy(), delivered.to_numpy()
+    days, row = np.unique(days_of(hours), return_inverse=True)
+    want, got = np.zeros((len(days), 24), dtype=np.int64), np.zeros((len(days), 24), dtype=np.int64)
+    np.add.at(want, (row, hours["hour"].to_numpy()), hours["expected"].to_numpy())
+    np.add.at(got, (row, hours["hour"].to_numpy()), hours["delivered"].to_numpy())
     # A day with one more delivery than expected is no better than full.
     share = np.minimum(got.sum(axis=1), want.sum(axis=1)) / np.maximum(want.sum(axis=1), 1)
     usual = float(np.median(share)) if len(share) else 0.0
@@ -164,11 +167,6 @@ def _cut_days(evidence: Evidence, destination: str, cells: pd.DataFrame) -> tupl
                 "missing": tail + in_hour,
             }
     return np.array(found, dtype="datetime64[D]"), tails
-
-
-def _by_hour(hours: pd.DataFrame, column: str) -> pd.DataFrame:
-    table = hours.pivot_table(index="day", columns="hour", values=column, aggfunc="sum", fill_value=0)
-    return table.reindex(columns=range(24), fill_value=0).sort_index()
 
 
 def _cut(destination: str, cells: pd.DataFrame, days: Days, tails: dict[str, Any]) -> Finding:

@@ -248,8 +248,13 @@ class Evidence:
         return min(self.last_day, arrived)
 
     def last_received_at(self, source: str) -> datetime | None:
-        rows = self.source_health[self.source_health["source"] == source]["last_received_at"].dropna()
-        return None if rows.empty else rows.max().to_pydatetime()
+        return self._received.get(source)
+
+    @cached_property
+    def _received(self) -> Mapping[str, datetime]:
+        seen = self.source_health[self.source_health["last_received_at"].notna()]
+        latest = seen.groupby("source")["last_received_at"].max()
+        return {str(source): pd.Timestamp(moment).to_pydatetime() for source, moment in latest.items()}
 
     def routed(self, source: str, event: str) -> tuple[str, ...]:
         """Destinations whose contract expects this raw name from this source."""

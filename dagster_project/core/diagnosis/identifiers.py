@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dagster_project.core.diagnosis.evidence import Evidence, as_date, days_of
+from dagster_project.core.diagnosis.evidence import Counts, Evidence, as_date, days_of
 from dagster_project.core.diagnosis.finding import Claims, Finding, windows_of
 
 LEAST_MESSAGES, LEAST_SHARE = 20, 0.05  # of an event's messages, on one day or in a week
@@ -62,31 +62,40 @@ def identifier_format(evidence: Evidence, claims: Claims) -> list[Finding]:
 
 def _hit_days(evidence: Evidence, source: str, event: str, rows: pd.DataFrame) -> pd.DataFrame:
     """The days of one event at one destination on which the share is too large to be a stray value."""
-    by_day = rows.groupby(["source", "event", "destination", "day"], as_index=False, sort=True).agg(
-        messages=("messages", "sum")
-    )
+    landed = days_of(rows) <= np.datetime64(evidence.last_complete_day(source), "D")
+    if int(rows["messages"].to_numpy()[landed].sum()) < LEAST_MESSAGES:
+        return rows.iloc[:0]
     # A day that is still landing has refused messages before it has all of its messages.
-    landed = days_of(by_day) <= np.datetime64(evidence.last_complete_day(source), "D")
-    by_day = by_day[landed].reset_index(drop=True)
+    by_day = (
+        rows[landed]
+        .groupby(["source", "event", "destination", "day"], as_index=False, sort=True)
+        .agg(messages=("messages", "sum"))
+    )
     days, bad = days_of(by_day), by_day["messages"].to_numpy()
     history = evidence.sources.get(source)
-    sent = history.messages_on(event, days) if history is not None else np.zeros(len(days), dtype=np.int64)
-    sent = np.maximum(sent, bad)  # the destination's day and the workspace's are not the same hours
+    every = np.arange(days[0], days[-1] + np.timedelta64(1, "D"), dtype="datetime64[D]")
+    all_bad = np.zeros(len(every), dtype=np.int64)
+    at = (days - days[0]).astype(np.int64)
+    all_bad[at] = bad
+    all_sent = history.messages_on(event, every) if history is not None else np.zeros_like(all_bad)
+    sent = np.maximum(all_sent[at], bad)  # the destination's day and the workspace's are not the same hours
     hit = (bad >= LEAST_MESSAGES) & (bad >= LEAST_SHARE * sent)
-    number = days.astype(np.int64)
-    for at in range(len(days)):
-        week = (number > number[at] - POOL_DAYS) & (number <= number[at])
-        every = days[at] - np.arange(POOL_DAYS).astype("timedelta64[D]")
-        messages = history.messages_on(event, every).sum() if history is not None else 0
-        total = bad[week].sum()
-        if total >= LEAST_MESSAGES and total >= LEAST_SHARE * max(messages, total):
-            hit |= week & (bad >= LEAST_SHARE * sent)
+    week_bad, week_sent = _weekly(all_bad), _weekly(all_sent)
+    bad_weeks = (week_bad >= LEAST_MESSAGES) & (week_bad >= LEAST_SHARE * np.maximum(week_sent, week_bad))
+    # A day counts with every week that it is part of.
+    inside = np.convolve(bad_weeks[::-1], np.ones(POOL_DAYS), "full")[: len(every)][::-1] > 0
+    hit |= inside[at] & (bad >= LEAST_SHARE * sent)
     if hit.any():
         # Between the first and the last such day the stray ones belong to it.
         inside = (days >= days[hit].min()) & (days <= days[hit].max())
         kept: pd.DataFrame = by_day[inside]
         return kept.reset_index(drop=True)
     return by_day.iloc[:0]
+
+
+def _weekly(counts: Counts) -> Counts:
+    """Sums over the last `POOL_DAYS` days."""
+    return np.asarray(np.convolve(counts, np.ones(POOL_DAYS, dtype=np.int64), "full")[: len(counts)])
 
 
 def _identifier(evidence: Evidence, source: str, event: str, destination: str, hit: pd.DataFrame) -> str:

@@ -25,11 +25,13 @@ from scipy.special import ndtr, ndtri
 from dagster_project.core.diagnosis.grid import Counts, Flags, Grid, Shares
 
 # False alarms a week that each of missing, duplicates and unexpected may raise in the whole workspace.
-BUDGET = 0.1
+BUDGET = 0.02
 WINDOWS = (1, 3, 7, 14)  # days that are judged together; small events need the longer ones
 TESTS = len(WINDOWS) + 1  # and the running sum for slow leaks
-# Beyond the usual rate by this many points, or by this part of it, and by so many rows: less is no news.
+# Beyond the usual rate by this many points, or by this part of what is lost or of what arrives, whichever is
+# less, and by so many rows: smaller changes are no news.
 GATE_POINTS, GATE_PART, GATE_ROWS = 0.005, 0.15, 5
+SURPLUS_ROWS = 20  # a handful of strangers in an export is a tester, or a clock
 LEAK = 0.05  # the running sum looks for a loss of five points more than usual
 DECLARED_SCORE = 3.5  # beyond a tolerance that the contract declares
 DISCOVERY = 0.05  # expected share of false ones among what is suspected (Benjamini and Hochberg 1995)
@@ -38,13 +40,19 @@ DISCOVERY = 0.05  # expected share of false ones among what is suspected (Benjam
 LOW = 0.20  # the level that one window in five stays under: a fault may fill four fifths of history
 SETTLED_MESSAGES = 300  # messages that make a window's rate worth something
 LEARN_WINDOWS = (3, 7, 14)
+TEACHING_WINDOWS = (1, 3, 7)
 PRIOR_LEAST, PRIOR_MOST = 20.0, 1000.0  # messages that the destination's rate counts for
 PRIOR_EVENTS = 3
 ORDINARY = 4.0  # a score up to which a day may teach
 ROUNDS = 4
 MOVES = 0.06  # no rate is steadier than 6% of itself from day to day
 LEAST_RATE = 2e-4
-MOST_USUAL = 0.75  # who keeps one message in four on purpose can declare it; more loss than that is told
+MOST_USUAL = 0.90  # who keeps one message in ten on purpose can declare it; more loss than that is told
+MOOD_ROWS, MOOD_EVENTS, MOOD_MOST = (
+    3.0,
+    5,
+    2.0,
+)  # a day on which everything is a little worse is nobody's fault
 PRIOR_RHO = 3e-4  # how far a series' correlation is expected from its destination's, at least
 
 
@@ -58,29 +66,34 @@ class Rates:
     usual: Shares  # series
     steady: Shares  # as it was learned, also where no contract would call it usual
     rho: Shares
+    mood: Shares  # series x days, 1 or more
     declared: Flags  # series whose contract names a fixed tolerance; then `usual` is that tolerance
     needed: float  # the score that a cell must reach
+    least: int = GATE_ROWS  # rows below which nothing is told
+
+    @cached_property
+    def expected_rate(self) -> Shares:
+        """Series x days: the usual rate, on a day when the destination loses a little more of everything."""
+        return np.asarray(np.minimum(self.usual[:, None] * self.mood, np.maximum(self.usual, 0.99)[:, None]))
 
     @cached_property
     def limit(self) -> NDArray[np.float64]:
         """The largest count of each cell that is still ordinary (not rounded)."""
-        return self.limit_of(self.base, slice(None))
+        return self._limit_of(self.base, self.expected_rate)
 
-    def limit_of(self, base: NDArray[Any], rows: slice | NDArray[np.int64]) -> NDArray[np.float64]:
+    def _limit_of(self, base: NDArray[Any], p: Shares) -> NDArray[np.float64]:
         n = np.asarray(base, dtype=np.float64)
-        shape = (-1,) + (1,) * (n.ndim - 1)
-        p, rho = self.usual[rows].reshape(shape), self.rho[rows].reshape(shape)
-        declared = self.declared[rows].reshape(shape)
+        declared = self.declared[:, None]
         score = np.where(declared, DECLARED_SCORE, self.needed)
-        mean, deviation, skew = moments(n, p, rho)
+        mean, deviation, skew = moments(n, p, self.rho[:, None])
         chance = mean + score * deviation + skew * (score**2 - 1)
-        gate = np.maximum((p + np.maximum(GATE_POINTS, GATE_PART * p)) * n, GATE_ROWS - 1)
+        gate = _gate(n, p, self.least)
         # What the contract tolerates is tolerated in full, and nothing beyond it but chance.
         return np.asarray(np.where(declared, np.maximum(chance, p * n), np.maximum(chance, gate)))
 
     @cached_property
     def scores(self) -> NDArray[np.float64]:
-        return score(self.count, self.base, self.usual[:, None], self.rho[:, None])
+        return score(self.count, self.base, self.expected_rate, self.rho[:, None])
 
     @cached_property
     def beyond(self) -> Flags:
@@ -95,7 +108,8 @@ class Rates:
         """The days of a window that is beyond its limit, those of them that are worse than usual."""
         count = _rolling(np.where(usable, self.count, 0), days)
         base = _rolling(np.where(usable, self.base, 0), days)
-        over = count > self.limit_of(base, slice(None))
+        mean = _rolling(np.where(usable, self.base * self.expected_rate, 0.0), days)
+        over = count > self._limit_of(base, mean / np.maximum(base, 1))
         if not over.any():
             return over
         worse = usable & (self.count > self.usual[:, None] * self.base)
@@ -125,7 +139,7 @@ class Rates:
             fresh = total <= 0
             total[fresh], rows[fresh], started[fresh] = 0.0, 0, day + 1
             rows = rows + k
-            over = np.flatnonzero((total > needed) & (rows >= GATE_ROWS) & candidates)
+            over = np.flatnonzero((total > needed) & (rows >= self.least) & candidates)
             for at in over:
                 inside = slice(int(started[at]), day + 1)
                 flagged[at, inside] |= self.count[at, inside] > usual[at] * self.base[at, inside]
@@ -140,8 +154,7 @@ class Rates:
 
     @cached_property
     def _gate(self) -> NDArray[np.float64]:
-        p = self.usual[:, None]
-        return np.asarray(np.maximum((p + np.maximum(GATE_POINTS, GATE_PART * p)) * self.base, GATE_ROWS - 1))
+        return _gate(self.base.astype(np.float64), self.usual[:, None], self.least)
 
 
 def learn(grid: Grid, measure: str, usable: Flags, declared: Shares) -> Rates:
@@ -159,6 +172,10 @@ def learn(grid: Grid, measure: str, usable: Flags, declared: Shares) -> Rates:
     for at, (_, rows) in enumerate(grid.destinations()):
         of[rows] = at
     usual, rho = _learned(k, n, usable, of, len(grid.by_destination))
+    mood = np.ones(usable.shape)
+    if measure == "missing":
+        for _, rows in grid.destinations():
+            mood[rows] = _mood(k[rows], n[rows], usual[rows])
     fixed = np.isfinite(declared)
     weeks_cells = usable.sum() / max(1, usable.shape[1]) * 7
     needed = float(-ndtri(BUDGET / (TESTS * max(50.0, weeks_cells))))
@@ -169,8 +186,10 @@ def learn(grid: Grid, measure: str, usable: Flags, declared: Shares) -> Rates:
         steady=usual,
         usual=np.where(fixed, np.clip(np.nan_to_num(declared), 0.0, 1.0), np.minimum(usual, MOST_USUAL)),
         rho=np.where(fixed, 0.0, rho),
+        mood=np.where(fixed[:, None], 1.0, mood),
         declared=fixed,
         needed=needed,
+        least=SURPLUS_ROWS if measure == "unexpected" else GATE_ROWS,
     )
 
 
@@ -195,12 +214,12 @@ class Together:
             p = m / np.maximum(n, 1)
             _, deviation, skew = moments(n, p, np.full(len(n), self.rho[at]))
             limit = m + rates.needed * deviation + skew * (rates.needed**2 - 1)
-            gate = np.maximum((p + np.maximum(GATE_POINTS, GATE_PART * p)) * n, GATE_ROWS - 1)
+            gate = _gate(n, p, rates.least)
             over = np.flatnonzero((n > 0) & (k > np.maximum(limit, gate)))
             for day in over:
                 window = slice(max(0, int(day) - days + 1), int(day) + 1)
                 flagged[window] |= count[window] > mean[window]
-        return flagged & (base > 0)
+        return np.asarray(flagged & (base > 0))
 
 
 def learn_together(grid: Grid, rates: Rates) -> Together:
@@ -226,13 +245,48 @@ def _learned(
     rho = np.zeros(len(usual))
     keep = usable
     for _ in range(ROUNDS):
-        # A day that is no more than the gate above the level may teach, however many messages it has.
-        gate = np.maximum((usual + np.maximum(GATE_POINTS, GATE_PART * usual))[:, None] * n, GATE_ROWS - 1)
-        keep = usable & ((k <= gate) | (score(k, n, usual[:, None], rho[:, None]) <= ORDINARY))
+        keep = usable & ~_outlying(k, n, usual, rho)
         kept_k, kept_n = (k * keep).sum(axis=1), (n * keep).sum(axis=1)
         usual = _shrunk(kept_k, kept_n, of, groups)
         rho = _between_days(k, n, keep, usual, of, groups)
     return usual, rho
+
+
+def _outlying(k: NDArray[np.float64], n: NDArray[np.float64], usual: Shares, rho: Shares) -> Flags:
+    """The days that must not teach: alone, or in the days around them, worse than chance and the gate allow.
+
+    A small lasting loss is an outlier on none of its days; that it lasts gives it away.
+    """
+    found = np.zeros(k.shape, dtype=bool)
+    for days in TEACHING_WINDOWS:
+        counted, based = _rolling(k, days), _rolling(n, days)
+        over = (counted > _gate(based, usual[:, None], GATE_ROWS)) & (
+            score(counted, based, usual[:, None], rho[:, None]) > ORDINARY
+        )
+        for back in range(days):
+            width = k.shape[1] - back
+            if width > 0:
+                found[:, :width] |= over[:, back:] & (k > usual[:, None] * n)[:, :width]
+    return found
+
+
+def _mood(k: NDArray[np.float64], n: NDArray[np.float64], usual: Shares) -> NDArray[np.float64]:
+    """How much more than usual a destination loses of its events on each day, as a weighted median over them.
+
+    A fault of less than half of the events does not move it, and a fault of most of them is at least twice as bad
+    or shows on all of them together.
+    """
+    mean = np.where(n > 0, n * usual[:, None], 0.0)
+    # No single event may outweigh the others: it would explain itself away.
+    weight = np.where(mean >= MOOD_ROWS, np.minimum(np.sqrt(mean), 5.0), 0.0)
+    ratio = np.where(weight > 0, k / np.maximum(mean, 1e-9), 0.0)
+    order = np.argsort(ratio, axis=0)
+    ordered, weights = np.take_along_axis(ratio, order, 0), np.take_along_axis(weight, order, 0)
+    total = weights.sum(axis=0)
+    at = (np.cumsum(weights, axis=0) >= total / 2).argmax(axis=0)
+    median = np.take_along_axis(ordered, at[None, :], 0)[0]
+    enough = (weight > 0).sum(axis=0) >= MOOD_EVENTS
+    return np.asarray(np.where(enough, np.clip(median, 1.0, MOOD_MOST), 1.0))
 
 
 def _low_level(k: NDArray[np.float64], n: NDArray[np.float64]) -> Shares:
@@ -299,7 +353,9 @@ def _between_days(
     )
     prior = 1 / np.maximum(group_rho[of], PRIOR_RHO) ** 2
     rho = (precision * own + prior * group_rho[of]) / (precision + prior)
-    floor = MOVES**2 * usual / np.maximum(1 - usual, 0.05)
+    # The standard deviation of the rate is at least this part of what is lost, or of what arrives if that is less.
+    lesser = np.minimum(usual, 1 - usual)
+    floor = MOVES**2 * lesser / np.maximum(1 - lesser, 0.05)
     return np.asarray(np.clip(np.maximum(rho, floor), 0.0, 0.2))
 
 
@@ -311,6 +367,14 @@ def _cap(ratio: NDArray[np.float64], pairs: Flags) -> NDArray[np.float64]:
     if rows.any():
         median[rows] = np.nanmedian(values[rows], axis=1)
     return np.maximum(20.0 * median, 6.0)[:, None]
+
+
+def _gate(n: NDArray[np.float64], p: NDArray[np.float64], least: int) -> NDArray[np.float64]:
+    """The count that the size of an effect must exceed, certain or not."""
+    p = np.clip(p, 0.0, 1.0)
+    return np.asarray(
+        np.maximum((p + np.maximum(GATE_POINTS, GATE_PART * np.minimum(p, 1 - p))) * n, least - 1.0)
+    )
 
 
 def moments(

@@ -1,4 +1,4 @@
-{#- The books of a destination's day with their status. How much is too much was decided in Python. -#}
+{#- The books of a destination's day with their status. How much is too much was decided in Python, for all judges. -#}
 {{ config(
     schema='reconciliation',
     window='open_days'
@@ -13,13 +13,18 @@ cells as (
     where open_days.in_scope
 ),
 
-limits as (
+judged as (
     select
         cells.*,
-        greatest(coalesce(tolerances.tolerance, 0.0) * cells.expected, coalesce(tolerances.floor, 1) - 1) as allowed
+        limits.allowed_missing,
+        limits.allowed_duplicates,
+        limits.allowed_unexpected
     from cells
-    left join {{ source('inputs', 'diagnosis_tolerances') }} as tolerances
-        on cells.destination = tolerances.destination and cells.event = tolerances.event
+    left join {{ source('inputs', 'diagnosis_limits') }} as limits
+        on
+            cells.destination = limits.destination
+            and cells.day = limits.day
+            and cells.event = limits.event
 ),
 
 expected_days as (
@@ -29,27 +34,32 @@ expected_days as (
 )
 
 select
-    cast(limits.day as date) as day,
-    cast(limits.destination as varchar) as destination,
-    cast(limits.event as varchar) as event,
-    cast(limits.expected as bigint) as expected,
-    cast(limits.delivered as bigint) as delivered,
-    cast(limits.missing as bigint) as missing,
-    cast(limits.pending as bigint) as pending,
-    cast(limits.duplicates as bigint) as duplicates,
-    cast(limits.unexpected as bigint) as unexpected,
-    cast(limits.matched_by as varchar) as matched_by,
+    cast(judged.day as date) as day,
+    cast(judged.destination as varchar) as destination,
+    cast(judged.event as varchar) as event,
+    cast(judged.expected as bigint) as expected,
+    cast(judged.delivered as bigint) as delivered,
+    cast(judged.missing as bigint) as missing,
+    cast(judged.pending as bigint) as pending,
+    cast(judged.duplicates as bigint) as duplicates,
+    cast(judged.unexpected as bigint) as unexpected,
+    cast(judged.matched_by as varchar) as matched_by,
     cast(
         case
-            when not limits.mature then 'pending'
-            when not limits.exported and expected_days.expected > 0 then 'no_export'
-            when limits.missing > limits.allowed then 'discrepant'
-            when limits.duplicates > limits.allowed then 'discrepant'
-            when limits.unexpected > limits.allowed then 'discrepant'
-            when limits.pending > limits.allowed then 'pending'
+            when not judged.mature then 'pending'
+            when not judged.exported and expected_days.expected > 0 then 'no_export'
+            when judged.missing > judged.allowed_missing then 'discrepant'
+            when judged.duplicates > judged.allowed_duplicates then 'discrepant'
+            when judged.unexpected > judged.allowed_unexpected then 'discrepant'
+            when judged.pending > coalesce(judged.allowed_missing, 0) then 'pending'
+            -- Nobody has judged this cell: no difference is a fact all the same, and any other is still open.
+            when
+                judged.allowed_missing is null
+                and judged.missing + judged.duplicates + judged.unexpected > 0
+                then 'pending'
             else 'reconciled'
         end as varchar
     ) as status
-from limits
+from judged
 inner join expected_days
-    on limits.destination = expected_days.destination and limits.day = expected_days.day
+    on judged.destination = expected_days.destination and judged.day = expected_days.day

@@ -1,4 +1,7 @@
-{#- The shape of a day: how much was expected and delivered in each local hour, for exports with times. -#}
+{#-
+  The shape of a day: how much was expected and delivered in each local hour. Where counts decide nobody knows the
+  hour of a delivery, and only what was expected is told.
+-#}
 {{ config(
     materialized='day_window',
     window='open_days'
@@ -12,5 +15,5 @@ select
 from {{ ref('int_outcomes') }} as outcomes
 inner join {{ ref('int_open_days') }} as open_days
     on outcomes.destination = open_days.destination and outcomes.day = open_days.day
-where open_days.in_scope and outcomes.outcome in ('delivered', 'missing', 'pending')
+where open_days.in_scope and outcomes.outcome in ('delivered', 'missing', 'pending', 'expected')
 group by 1, 2, 3

@@ -14,35 +14,15 @@ open_days as (
     where destination = ''
 ),
 
-utc_days as (
-    select {{ add_days('day', -1) }} as day from open_days
-    union
-    select day from open_days
-    union
-    select {{ add_days('day', 1) }} as day from open_days
-),
-
-slots as (
-    select
-        source,
-        event_text,
-        event_slug,
-        {{ quarter_hour('timestamp') }} as slot,
-        count(*) as messages
-    from {{ ref('int_messages') }}
-    where event_day in (select day from utc_days)
-    group by 1, 2, 3, 4
-),
-
 daily as (
     select
-        cast({{ local_time('slots.slot', 'run.workspace_timezone') }} as date) as day,
-        slots.source,
-        slots.event_text,
-        min(slots.event_slug) as event_slug,
-        sum(slots.messages) as messages
-    from slots
-    cross join {{ source('inputs', 'input_run') }} as run
+        versions.day,
+        versions.source,
+        versions.event_text,
+        min(versions.event_slug) as event_slug,
+        sum(versions.messages) as messages
+    from {{ ref('int_versions_daily') }} as versions
+    inner join open_days on versions.day = open_days.day
     group by 1, 2, 3
 )
 
@@ -55,7 +35,6 @@ select
     -- Nothing is unplanned in a source that has no plan.
     plan.event is not null or not sources.has_plan as planned
 from daily
-inner join open_days on daily.day = open_days.day
 inner join {{ source('inputs', 'input_sources') }} as sources on daily.source = sources.source
 left join {{ source('inputs', 'input_plan_events') }} as plan
     on daily.source = plan.source and daily.event_text = plan.event

@@ -1,25 +1,32 @@
-{#- One pass over each event table's days to read, whatever the number of rules. -#}
+{#- The broken rows of the days to read, counted. -#}
 {{ config(window='received_days') }}
 with
 
-broken as (
-    {{ broken_property_rules() }}
+slots as (
+    select
+        broken.source,
+        broken.received_day,
+        broken.slot,
+        broken.event,
+        broken.property,
+        broken.rule,
+        count(*) as messages,
+        min(broken.message_id) as sample_message_id
+    from {{ ref('int_broken_rows') }} as broken
+    inner join {{ source('inputs', 'input_received_days') }} as days
+        on broken.source = days.source and broken.received_day = days.day
+    group by 1, 2, 3, 4, 5, 6
 )
 
 select
-    broken.source,
-    broken.received_day,
-    cast({{ local_time('broken.slot', 'run.workspace_timezone') }} as date) as day,
-    rules.event,
-    rules.property,
-    rules.rule,
-    cast(count(distinct broken.message_id) as bigint) as messages,
-    min(broken.message_id) as sample_message_id
-from broken
-inner join {{ source('inputs', 'input_property_rules') }} as rules
-    on
-        broken.source = rules.source
-        and broken.rule_index = rules.rule_index
-        and broken.event_text = rules.event
+    slots.source,
+    slots.received_day,
+    cast({{ local_time('slots.slot', 'run.workspace_timezone') }} as date) as day,
+    slots.event,
+    slots.property,
+    slots.rule,
+    cast(sum(slots.messages) as bigint) as messages,
+    min(slots.sample_message_id) as sample_message_id
+from slots
 cross join {{ source('inputs', 'input_run') }} as run
 group by 1, 2, 3, 4, 5, 6

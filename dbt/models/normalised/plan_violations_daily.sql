@@ -12,8 +12,16 @@ open_days as (
 ),
 
 of_properties as (
-    select day, source, event, property, rule, sum(messages) as messages, min(sample_message_id) as sample_message_id
-    from {{ ref('int_property_violations') }}
+    select
+        violations.day,
+        violations.source,
+        violations.event,
+        violations.property,
+        violations.rule,
+        sum(violations.messages) as messages,
+        min(violations.sample_message_id) as sample_message_id
+    from {{ ref('int_property_violations') }} as violations
+    inner join open_days on violations.day = open_days.day
     group by 1, 2, 3, 4, 5
 ),
 
@@ -61,4 +69,3 @@ select
     cast(united.messages as bigint) as messages,
     cast(united.sample_message_id as varchar) as sample_message_id
 from united
-inner join open_days on united.day = open_days.day

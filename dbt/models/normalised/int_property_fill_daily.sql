@@ -1,0 +1,11 @@
+{#- How often each property had a value on a day, whenever its messages were received. -#}
+{{ config(materialized='view') }}
+select
+    day,
+    source,
+    event_text,
+    property,
+    cast(sum(filled) as bigint) as filled,
+    cast(sum(messages) as bigint) as messages
+from {{ ref('int_property_fill') }}
+group by 1, 2, 3, 4
