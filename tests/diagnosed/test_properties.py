@@ -112,11 +112,12 @@ def test_a_steady_share_that_wavers_by_chance_is_no_news(seed: int) -> None:
                     "sample_message_id": "m",
                 }
             )
-    assert [f.severity for f in world.findings()] == ["info"] * 3
+    assert [f.severity for f in world.findings("property_violation")] == ["info"] * 3
 
 
 def test_an_event_that_is_new_and_broken_from_its_first_day_is_an_error() -> None:
     world = shop().sends("web_app", "Gift Sent", 200, since="25 Oct")
     world.feeds("gifts", ["web_app"], ["Gift Sent"])
     world.violates("web_app", "Gift Sent", "price", 0.6, "25 Oct")
-    assert world.only("property_violation").severity == "error"
+    (found,) = world.findings("property_violation")
+    assert found.severity == "error"

@@ -15,6 +15,7 @@ RATIO = 2.0  # and its loss must be so many times that of the others, also at th
 NARROWER = 1.3  # two attributes are told instead of one when the loss among them is higher by this factor
 WORTH_F1 = 0.02  # a second attribute must earn its place
 SHOWN = 5
+DOMINANT = 0.8
 # Attributes of which another is a function, the telling one first.
 TELLING = ("violation", "user_shape", "consent", "event", "source", "app_version", "library_version", "hour")
 
@@ -114,6 +115,16 @@ def explain(answer: pd.DataFrame, usual: float) -> Explanation:
             best = singles[0] if singles else best
     others = tuple(group for group in ranked if group is not best)[:SHOWN]
     return Explanation(best, others, len(groups))
+
+
+def dominant(answer: pd.DataFrame, dimension: str) -> str | None:
+    """The one value that nearly all missing messages have in a dimension, if there is one."""
+    rows = answer[(answer["dimension"] == dimension) & answer["dimension_2"].isna()]
+    total = int(rows["missing"].sum())
+    if not total:
+        return None
+    top = rows.iloc[int(rows["missing"].to_numpy(dtype="int64").argmax())]
+    return _text(top["value"]) if int(top["missing"]) >= DOMINANT * total else None
 
 
 def _worth(group: Group, groups: list[Group]) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dagster_project.core.diagnosis.contrast import Explanation, explain
+from dagster_project.core.diagnosis.contrast import Explanation, dominant, explain
 from dagster_project.core.diagnosis.episodes import Episode, episodes
 from dagster_project.core.diagnosis.evidence import Evidence, as_date
 from dagster_project.core.diagnosis.finding import Claims, Finding, cell_claims, windows_of
@@ -381,11 +381,11 @@ def _contrasted(evidence: Evidence, findings: list[Finding]) -> list[Finding]:
             continue
         finding = findings[at]
         explanation = explain(answer, float(finding.evidence["usual_share"] or 0.0))
-        told[at] = _named(evidence, finding, explanation)
+        told[at] = _named(evidence, finding, explanation, dominant(answer, "source"))
     return told
 
 
-def _named(evidence: Evidence, finding: Finding, explanation: Explanation) -> Finding:
+def _named(evidence: Evidence, finding: Finding, explanation: Explanation, sender: str | None) -> Finding:
     """The finding with what explains it; a rejection of malformed messages becomes an incident of its own kind."""
     details = dict(finding.evidence) | {"contrast": dict(explanation.as_evidence())}
     share = finding.share_explained
@@ -398,7 +398,7 @@ def _named(evidence: Evidence, finding: Finding, explanation: Explanation) -> Fi
     event = best.value("event") or finding.event
     if rejected and best.value("violation"):
         broken, _, rule = str(best.value("violation")).rpartition(":")
-        source = best.value("source") or _only_source(evidence, finding, event)
+        source = best.value("source") or sender
         return replace(
             finding,
             kind="property_violation",
@@ -418,7 +418,7 @@ def _named(evidence: Evidence, finding: Finding, explanation: Explanation) -> Fi
         return replace(
             finding,
             kind="identifier_format",
-            source=best.value("source") or _only_source(evidence, finding, event),
+            source=best.value("source") or sender,
             event=event,
             identifier="user_id",
             share_explained=share,
@@ -430,14 +430,3 @@ def _named(evidence: Evidence, finding: Finding, explanation: Explanation) -> Fi
             },
         )
     return replace(finding, share_explained=share, evidence=details)
-
-
-def _only_source(evidence: Evidence, finding: Finding, event: str | None) -> str | None:
-    """The source that sends the event to this destination, when there is but one."""
-    destination = evidence.destinations[finding.destinations[0]]
-    senders = [
-        source
-        for source in destination.sources
-        if event is None or (source in evidence.sources and event in evidence.sources[source].row)
-    ]
-    return senders[0] if len(senders) == 1 else None

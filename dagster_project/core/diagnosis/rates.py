@@ -31,6 +31,7 @@ TESTS = len(WINDOWS) + 1  # and the running sum for slow leaks
 # Beyond the usual rate by this many points, or by this part of what is lost or of what arrives, whichever is
 # less, and by so many rows: smaller changes are no news.
 GATE_POINTS, GATE_PART, GATE_ROWS = 0.005, 0.15, 5
+LASTING_ROWS = 15  # over several days chance finds more ways to lose a handful
 SURPLUS_ROWS = 20  # a handful of strangers in an export is a tester, or a clock
 LEAK = 0.05  # the running sum looks for a loss of five points more than usual
 DECLARED_SCORE = 3.5  # beyond a tolerance that the contract declares
@@ -47,6 +48,8 @@ ORDINARY = 4.0  # a score up to which a day may teach
 ROUNDS = 4
 MOVES = 0.06  # no rate is steadier than 6% of itself from day to day
 LEAST_RATE = 2e-4
+LEAST_DAYS = 8.0
+SETTLED_ROWS = 10  # of the event's own rate, that a window must hold to have a level of its own
 MOST_USUAL = 0.90  # who keeps one message in ten on purpose can declare it; more loss than that is told
 MOOD_ROWS, MOOD_EVENTS, MOOD_MOST = (
     3.0,
@@ -81,13 +84,19 @@ class Rates:
         """The largest count of each cell that is still ordinary (not rounded)."""
         return self._limit_of(self.base, self.expected_rate)
 
-    def _limit_of(self, base: NDArray[Any], p: Shares) -> NDArray[np.float64]:
+    @cached_property
+    def _days(self) -> NDArray[np.float64]:
+        """How many days have taught the spread between days."""
+        return np.asarray(np.maximum(self.usable.sum(axis=1) - 1.0, LEAST_DAYS))
+
+    def _limit_of(self, base: NDArray[Any], p: Shares, least: int | None = None) -> NDArray[np.float64]:
         n = np.asarray(base, dtype=np.float64)
         declared = self.declared[:, None]
-        score = np.where(declared, DECLARED_SCORE, self.needed)
-        mean, deviation, skew = moments(n, p, self.rho[:, None])
+        rho = self.rho[:, None]
+        score = np.where(declared, DECLARED_SCORE, _needed(self.needed, n, rho, self._days[:, None]))
+        mean, deviation, skew = moments(n, p, rho)
         chance = mean + score * deviation + skew * (score**2 - 1)
-        gate = _gate(n, p, self.least)
+        gate = _gate(n, p, least or self.least)
         # What the contract tolerates is tolerated in full, and nothing beyond it but chance.
         return np.asarray(np.where(declared, np.maximum(chance, p * n), np.maximum(chance, gate)))
 
@@ -109,7 +118,7 @@ class Rates:
         count = _rolling(np.where(usable, self.count, 0), days)
         base = _rolling(np.where(usable, self.base, 0), days)
         mean = _rolling(np.where(usable, self.base * self.expected_rate, 0.0), days)
-        over = count > self._limit_of(base, mean / np.maximum(base, 1))
+        over = count > self._limit_of(base, mean / np.maximum(base, 1), LASTING_ROWS)
         if not over.any():
             return over
         worse = usable & (self.count > self.usual[:, None] * self.base)
@@ -132,14 +141,16 @@ class Rates:
         flagged = np.zeros_like(usable)
         candidates = ~self.declared
         for day in range(usable.shape[1]):
-            k = np.minimum(np.where(usable[:, day], self.count[:, day], 0), self.base[:, day])
+            # On a day when the destination loses more of everything, an event's part of that is not its own.
+            told = self.count[:, day] / self.mood[:, day]
+            k = np.minimum(np.where(usable[:, day], told, 0.0), self.base[:, day])
             n = np.where(usable[:, day], self.base[:, day], 0)
             spread = 1 + np.maximum(n - 1, 0) * self.rho
             total = total + (k * gain + (n - k) * loss) / spread
             fresh = total <= 0
             total[fresh], rows[fresh], started[fresh] = 0.0, 0, day + 1
             rows = rows + k
-            over = np.flatnonzero((total > needed) & (rows >= self.least) & candidates)
+            over = np.flatnonzero((total > needed) & (rows >= LASTING_ROWS) & candidates)
             for at in over:
                 inside = slice(int(started[at]), day + 1)
                 flagged[at, inside] |= self.count[at, inside] > usual[at] * self.base[at, inside]
@@ -213,8 +224,9 @@ class Together:
             k, n, m = (_rolling(values[None, :], days)[0] for values in (count, base, mean))
             p = m / np.maximum(n, 1)
             _, deviation, skew = moments(n, p, np.full(len(n), self.rho[at]))
-            limit = m + rates.needed * deviation + skew * (rates.needed**2 - 1)
-            gate = _gate(n, p, rates.least)
+            needed = _needed(rates.needed, n, np.full(len(n), self.rho[at]), float((base > 0).sum() - 1))
+            limit = m + needed * deviation + skew * (needed**2 - 1)
+            gate = _gate(n, p, rates.least if days == 1 else LASTING_ROWS)
             over = np.flatnonzero((n > 0) & (k > np.maximum(limit, gate)))
             for day in over:
                 window = slice(max(0, int(day) - days + 1), int(day) + 1)
@@ -292,6 +304,8 @@ def _mood(k: NDArray[np.float64], n: NDArray[np.float64], usual: Shares) -> NDAr
 def _low_level(k: NDArray[np.float64], n: NDArray[np.float64]) -> Shares:
     """The rate that a fifth of the windows stay under, over windows that hold enough messages to have one."""
     level = np.zeros(len(k))
+    own = (k.sum(axis=1) + 0.5) / np.maximum(n.sum(axis=1), 1)
+    settled = np.maximum(SETTLED_MESSAGES, SETTLED_ROWS / own)
     open_rows = np.ones(len(k), dtype=bool)
     for days in LEARN_WINDOWS:
         counted, based = _rolling(k, days), _rolling(n, days)
@@ -301,7 +315,7 @@ def _low_level(k: NDArray[np.float64], n: NDArray[np.float64]) -> Shares:
         enough = np.zeros(len(k))
         if some.any():
             enough[some] = np.nanmedian(np.where(based[some] > 0, based[some], np.nan), axis=1)
-        take = open_rows & ((np.nan_to_num(enough) >= SETTLED_MESSAGES) | (days == LEARN_WINDOWS[-1]))
+        take = open_rows & ((np.nan_to_num(enough) >= settled) | (days == LEARN_WINDOWS[-1]))
         take &= some
         if take.any():
             level[take] = np.nanquantile(rates[take], LOW, axis=1)
@@ -367,6 +381,18 @@ def _cap(ratio: NDArray[np.float64], pairs: Flags) -> NDArray[np.float64]:
     if rows.any():
         median[rows] = np.nanmedian(values[rows], axis=1)
     return np.maximum(20.0 * median, 6.0)[:, None]
+
+
+def _needed(
+    score: float, n: NDArray[np.float64], rho: NDArray[np.float64], days: NDArray[np.float64] | float
+) -> NDArray[np.float64]:
+    """The score to reach, wider where the spread is one that some days have taught (Student's t for normal).
+
+    z + (z^3 + z) / (4 days) is the first term of Cornish and Fisher's expansion of t; it counts for the part of
+    the variance that is between days.
+    """
+    between = 1 - 1 / (1 + np.maximum(n - 1, 0) * rho)
+    return np.asarray(score + between * (score**3 + score) / (4 * np.maximum(days, LEAST_DAYS)))
 
 
 def _gate(n: NDArray[np.float64], p: NDArray[np.float64], least: int) -> NDArray[np.float64]:
