@@ -31,7 +31,7 @@ TABLES = {
     "reconciliation.reconciliation_daily": (),
     "reconciliation.message_differences": (),
     # fakesnow reads a null timestamp back as 1970 (see test_fakesnow.py), and writes what it read.
-    "reconciliation.incidents": ("resolved_at",),
+    "reconciliation.incidents": ("resolved_at", "reopened_at", "resolved_before"),
     "reconciliation.gate_verdicts": (),
     "reconciliation.alerts": ("sent_at", "claimed_until", "next_attempt_at"),
     "reconciliation_published.event_counts_daily": (),

@@ -17,7 +17,11 @@ LAGS = tuple(lag for lag in range(-14, 15) if lag)  # no zone is further from an
 CERTAIN = 15.0  # log-likelihood, in units of the day's own spread, by which the shifted clock must fit better
 CONSERVED = 0.20  # a shifted day holds as many deliveries as the hours that it really covers
 LEAST_DELIVERIES = 50
-BOTH_WAYS = 0.5  # where only counts are known, what one day lacks its neighbours must have too much
+MUTE, MUTE_DAYS = (
+    -2.0,
+    3,
+)  # a score that tells neither clock from the other, and how many such days may be added
+BOTH_WAYS = 0.2  # where only counts are known, what one day lacks its neighbours must have too much
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +84,16 @@ def _shifted(expected: Counts, lag: int) -> NDArray[np.float64]:
     return moved.reshape(expected.shape)
 
 
+def _within(expected: Counts, lag: int) -> NDArray[np.float64]:
+    """The same, with what crosses midnight left out."""
+    moved = np.zeros(expected.shape)
+    if lag > 0:
+        moved[:, lag:] = expected[:, :-lag]
+    else:
+        moved[:, :lag] = expected[:, -lag:]
+    return moved
+
+
 def _by_hours(expected: Counts, delivered: Counts, judged: Flags) -> _Shift | None:
     """The lag at which the hours of the deliveries fit the hours of the messages best."""
     total = delivered.sum(axis=1)
@@ -90,11 +104,14 @@ def _by_hours(expected: Counts, delivered: Counts, judged: Flags) -> _Shift | No
     share = float(np.median((total / np.maximum(straight.sum(axis=1), 1))[usable]))
     found: _Shift | None = None
     for lag in LAGS:
-        moved = _shifted(expected, lag)
-        gain, spread = _gain(delivered, straight, moved)
-        whole = np.abs(total - share * moved.sum(axis=1)) <= CONSERVED * np.maximum(total, 1)
-        scores = np.where(usable & whole, gain / spread, np.where(usable, np.minimum(gain, 0.0), 0.0))
-        found = _better(found, lag, scores)
+        best = np.full(len(total), -np.inf)
+        # On the day of the change nothing has come over from the day beside it yet.
+        for spill in (True, False):
+            moved = _shifted(expected, lag) if spill else _within(expected, lag)
+            gain, spread = _gain(delivered, straight, moved)
+            whole = np.abs(total - share * moved.sum(axis=1)) <= CONSERVED * np.maximum(total, 1)
+            best = np.maximum(best, np.where(whole, gain / spread, np.minimum(gain, 0.0)))
+        found = _better(found, lag, np.where(usable, best, 0.0))
     if found is None or int(total[found.first : found.last + 1].sum()) < LEAST_DELIVERIES:
         return None
     return found
@@ -148,7 +165,9 @@ def _by_days(expected: Counts, cells: pd.DataFrame, days: Days) -> tuple[_Shift 
         variance = sent * (0.5 + max(loss, 0.005)) + 1
         gain = np.where(usable, ((got - straight) ** 2 - (got - moved) ** 2) / (2 * variance), 0.0)
         # One event that is off for another reason must not carry the day.
-        found = _better(found, lag, np.clip(gain, -20.0, 20.0).sum(axis=0))
+        scores = np.clip(gain, -20.0, 20.0).sum(axis=0)
+        better = _better(found, lag, scores)
+        found = better if better is found or better is None else _with_mute_days(better, scores)
     if found is None:
         return None, got.sum(axis=0).astype(np.int64)
     window = slice(found.first, found.last + 1)
@@ -156,6 +175,16 @@ def _by_days(expected: Counts, cells: pd.DataFrame, days: Days) -> tuple[_Shift 
     if both[0] < BOTH_WAYS * both[1] or both[0] < LEAST_DELIVERIES:
         return None, got.sum(axis=0).astype(np.int64)
     return found, got.sum(axis=0).astype(np.int64)
+
+
+def _with_mute_days(shift: _Shift, scores: NDArray[np.float64]) -> _Shift:
+    """The stretch with the days beside it that say nothing: days of equal volume look the same by any clock."""
+    first, last = shift.first, shift.last
+    while first > max(0, shift.first - MUTE_DAYS) and scores[first - 1] > MUTE:
+        first -= 1
+    while last < min(len(scores) - 1, shift.last + MUTE_DAYS) and scores[last + 1] > MUTE:
+        last += 1
+    return _Shift(shift.hours, first, last, shift.gain)
 
 
 def _better(found: _Shift | None, lag: int, scores: NDArray[np.float64]) -> _Shift | None:
@@ -178,11 +207,9 @@ def _finding(
     inside = days[shift.first : shift.last + 1]
     judged = np.unique(days_of(cells[cells["exported"]]))
     inside = inside[np.isin(inside, judged)]
-    # Hours that leave a day stand on the one beside it.
-    beside = (
-        [inside[-1] + np.timedelta64(1, "D")] if shift.hours > 0 else [inside[0] - np.timedelta64(1, "D")]
-    )
-    touched = np.union1d(inside, np.array(beside, dtype="datetime64[D]"))
+    # Hours that leave a day stand on the one beside it, and the day of the change may show too little to be sure.
+    one = np.timedelta64(1, "D")
+    touched = np.unique(np.concatenate([inside - one, inside, inside + one]))
     hit = cells[np.isin(days_of(cells), touched)]
     details: dict[str, Any] = {
         "hours": shift.hours,
@@ -199,7 +226,7 @@ def _finding(
         # Of a clock that is behind, the newest day waits for hours that have not been sent yet.
         ended_on=as_date(inside[-1]) if (judged > inside[-1]).sum() > (shift.hours < 0) else None,
         messages_affected=int(total[shift.first : shift.last + 1].sum()),
-        windows=windows_of([name], np.intersect1d(touched, np.unique(days_of(cells)))),
+        windows=windows_of([name], np.intersect1d(touched, judged)),
         claims=cell_claims(name, None, touched, {"missing", "unexpected"}),
         share_explained=1.0,
         evidence=details,

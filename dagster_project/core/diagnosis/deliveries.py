@@ -27,6 +27,11 @@ from dagster_project.core.diagnosis.usual import rates_of
 # is e^-14, below one in a million; of 20 it stays there when days are uneven.
 LEAST_EXPECTED = 20
 STRAGGLERS = 0.02  # of the expected may still trickle in from retries
+TRICKLE = 0.10  # an hour that holds no more of its messages than this is silent
+# An export that comes in batches may stay away for so many days before it counts as stopped; of one whose
+# habits nobody knows yet, for one day.
+LATE_DAYS_BATCH, LATE_DAYS = 3, 1
+HABIT_DAYS = 3  # days whose arrival earlier runs have seen
 TAIL_EXPECTED = 10  # messages expected after the last delivered hour of a day that was cut short
 CUT_HOUR_SHARE = 0.25  # of the last delivered hour must be missing for the cut to lie inside it
 HEAD_SHARE = 0.70  # before the cut, this part of the destination's usual share must have arrived
@@ -77,10 +82,12 @@ def _absent_days(cells: pd.DataFrame) -> tuple[Days, Days, Days]:
     if cells.empty:
         none = np.array([], dtype="datetime64[D]")
         return none, none, none
-    by_day = cells.groupby("day", sort=True).agg(exported=("exported", "max"), expected=("expected", "sum"))
+    by_day = cells.groupby("day", sort=True)[["exported", "expected", "delivered", "unexpected"]].sum()
     days: Days = by_day.index.to_numpy(dtype="datetime64[D]")
-    there = by_day["exported"].to_numpy(dtype=bool)
     expected = by_day["expected"].to_numpy()
+    # A few rows of other days, or of nobody, do not make a day that is there.
+    strays = by_day["delivered"].to_numpy() + by_day["unexpected"].to_numpy() <= STRAGGLERS * expected
+    there = (by_day["exported"].to_numpy() > 0) & ~strays
     absent = days[~there & (expected > 0)]
     if not len(absent) or expected[~there].sum() < LEAST_EXPECTED:
         absent = absent[:0]
@@ -154,9 +161,18 @@ def _cut_days(evidence: Evidence, destination: str, cells: pd.DataFrame) -> tupl
     usual = float(np.median(share)) if len(share) else 0.0
     found, tails = [], {}
     for at in np.flatnonzero(got.sum(axis=1) > 0):
-        last = int(np.flatnonzero(got[at])[-1])
+        spoke = got[at] > TRICKLE * np.maximum(want[at], 1) * usual
+        if not spoke.any():
+            continue
+        last = int(np.flatnonzero(spoke)[-1])
         tail, head = int(want[at, last + 1 :].sum()), int(want[at, : last + 1].sum())
-        if tail * usual >= TAIL_EXPECTED and head > 0 and got[at, : last + 1].sum() >= HEAD_SHARE * usual * head:
+        silent = got[at, last + 1 :].sum() <= STRAGGLERS * tail
+        if (
+            tail * usual >= TAIL_EXPECTED
+            and silent
+            and head > 0
+            and got[at, : last + 1].sum() >= HEAD_SHARE * usual * head
+        ):
             # The hour of the cut is cut itself, unless the cut came at its end.
             short = int(want[at, last] - got[at, last])
             in_hour = short if short > CUT_HOUR_SHARE * want[at, last] else 0
@@ -164,7 +180,7 @@ def _cut_days(evidence: Evidence, destination: str, cells: pd.DataFrame) -> tupl
             tails[as_date(days[at]).isoformat()] = {
                 "last_hour": last,
                 "expected_after": tail,
-                "missing": tail + in_hour,
+                "missing": tail - int(got[at, last + 1 :].sum()) + in_hour,
             }
     return np.array(found, dtype="datetime64[D]"), tails
 
@@ -213,9 +229,9 @@ class _Stop:
 
 
 def export_late(evidence: Evidence, claims: Claims) -> list[Finding]:
-    """The newest day that is due is not there at all, and the day before it was whole.
+    """The newest days that are due are not there at all, and the day before them was whole.
 
-    One day that is absent is late; with a second one nothing arrives any more, and `delivery_stopped` says so.
+    What comes in batches may be late by some days. A stream is never late: its silence is `delivery_stopped`.
     """
     findings = []
     cells = evidence.judged
@@ -225,17 +241,19 @@ def export_late(evidence: Evidence, claims: Claims) -> list[Finding]:
         own = cells.iloc[rows.get(destination, np.array([], dtype=np.int64))]
         if own.empty:
             continue
-        absent, earlier, later = _absent_days(own)
-        last = days_of(own).max()
-        before = earlier[earlier < last]
-        if len(later) or list(absent[absent > (before.max() if len(before) else last)]) != [last]:
+        absent, _, later = _absent_days(own)
+        trailing = _trailing(absent, own)
+        batches = _in_batches(evidence, destination)
+        allowed = LATE_DAYS if batches is None else LATE_DAYS_BATCH if batches else 0
+        if len(later) or not 0 < len(trailing) <= allowed:
             continue
-        mine = (days_of(own) == last) & free[rows[destination]]
-        if not len(before) or not mine.any() or before.max() != last - np.timedelta64(1, "D"):
+        mine = np.isin(days_of(own), trailing) & free[rows[destination]]
+        before = trailing[0] - np.timedelta64(1, "D")
+        if not mine.any() or not (days_of(own) == before).any():
             continue
         # Cut off in the middle of the day before it is no late export: deliveries ended there.
         cut, _ = _cut_days(evidence, destination, own)
-        if last - np.timedelta64(1, "D") in cut:
+        if before in cut:
             continue
         late = own[mine]
         findings.append(
@@ -243,13 +261,13 @@ def export_late(evidence: Evidence, claims: Claims) -> list[Finding]:
                 kind="export_late",
                 severity="error",
                 destinations=(destination,),
-                started_on=as_date(last),
+                started_on=as_date(trailing[0]),
                 messages_affected=int(late["missing"].sum()),
                 windows=windows_of([destination], days_of(late)),
                 claims=cell_claims(destination, None, days_of(late), {"missing"}),
                 share_explained=1.0,
                 evidence={
-                    "days_late": [as_date(last).isoformat()],
+                    "days_late": _dates(days_of(late)),
                     "due_after_hours": round(
                         evidence.destinations[destination].complete_after.total_seconds() / 3600, 1
                     ),
@@ -258,6 +276,32 @@ def export_late(evidence: Evidence, claims: Claims) -> list[Finding]:
             )
         )
     return findings
+
+
+def _trailing(absent: Days, own: pd.DataFrame) -> Days:
+    """The absent days after the last one that is there."""
+    every = np.unique(days_of(own[own["expected"] > 0]))
+    there = every[~np.isin(every, absent)]
+    return absent[absent > there[-1]] if len(there) else absent[:0]
+
+
+def _in_batches(evidence: Evidence, destination: str) -> bool | None:
+    """Whether its days come as a whole, after they have ended; None while earlier runs have seen too little."""
+    seen = evidence.arrivals
+    seen = seen[(seen["destination"] == destination) & seen["seen_at"].notna()]
+    runs = np.sort(seen["seen_at"].unique())
+    seen = seen[seen["deliveries"] > 0]
+    if len(runs) < HABIT_DAYS or seen.empty:
+        return None
+    first = seen.groupby("day")["seen_at"].min()
+    # What the very first run found had come before anybody looked.
+    first = first[first > runs[0]]
+    if len(first) < HABIT_DAYS:
+        return None
+    early = sum(
+        moment < _end_of(evidence, destination, pd.Timestamp(str(day))) for day, moment in first.items()
+    )
+    return bool(early == 0)
 
 
 def _usual_arrival(evidence: Evidence, destination: str) -> float | None:
@@ -337,7 +381,8 @@ def _whole_stops(own: pd.DataFrame, *, several: bool) -> list[_Stop]:
         )
     )
     stops = _stretches(None, table, np.ones(len(table), dtype=bool))
-    there = dict(zip(days_of(table), table["exported"], strict=True))
+    strays = table["delivered"] + table["unexpected"] <= STRAGGLERS * table["expected"]
+    there = dict(zip(days_of(table), table["exported"] & ~strays, strict=True))
     # Of the only event of a destination one can say so by name, unless there is no export at all.
     return [stop for stop in stops if several or not any(there[day] for day in stop.days)]
 

@@ -200,7 +200,7 @@ def learn(grid: Grid, measure: str, usable: Flags, declared: Shares) -> Rates:
         mood=np.where(fixed[:, None], 1.0, mood),
         declared=fixed,
         needed=needed,
-        least=SURPLUS_ROWS if measure == "unexpected" else GATE_ROWS,
+        least=GATE_ROWS if measure == "missing" else SURPLUS_ROWS,
     )
 
 

@@ -39,7 +39,7 @@ FRESHNESS = timedelta(hours=24)  # when the contract declares none
 # With no declared freshness silence must also be unlikely: this many messages should have come meanwhile.
 MISSED_MESSAGES = 14
 RECENT_DAYS = 14  # a drop or a spike that ended before them is no news
-CERTAIN = 1e-6  # chance of one odd day below which it is told at once, and also when it is over
+CERTAIN = 5e-6  # chance of one odd day below which it is told at once, and also when it is over
 HALF_DAY = 0.65  # of the usual traffic of the day on which a source fell silent
 SOURCE_MESSAGES = 50.0  # that a whole source must have lost on days when it hardly sent anything
 # So many names, and such a part of those that can be judged, that change on one day have one cause.
