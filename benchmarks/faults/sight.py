@@ -238,9 +238,12 @@ class View:
         for fault in self.fed.wrong:
             more = more + self.wrong(fault)
         if self.fed.contract.matching == "user_time" and self.fed.shift.any():
-            # The unmatched ones are the surplus of the shifted days; they are dealt as they were sent.
-            there = np.where(self.fed.shift[: self.days, None] != 0, 0, there)
-            more = np.where(self.fed.shift[: self.days] != 0, more + self.delivered.sum(axis=0), more)
+            # On shifted days all that was sent is dealt by its own hours, and moved below: the surplus of those
+            # days has been moved already.
+            shifted = self.fed.shift[: self.days] != 0
+            there = np.where(shifted[:, None], 0, there)
+            sent = np.rint(self.hours[0].sum(axis=1) * (1 - self.fed.feed.loss)).astype(np.int64)
+            more = np.where(shifted, sent, more)
         there += np.stack([dealt(n, w) for n, w in zip(more, self._profiles, strict=True)])
         shift = int(self.fed.shift[-1])
         if shift:

@@ -117,8 +117,8 @@ def spoiled(project: Project, tmp_path: Path) -> tuple[Project, Spoil]:
         ),
         pytest.param(
             "reconciliation_daily",
-            "cast(limits.event as varchar) as event,",
-            "cast(limits.event as varchar) as event, 1 as extra,",
+            "cast(judged.event as varchar) as event,",
+            "cast(judged.event as varchar) as event, 1 as extra,",
             id="day_window table, a column too many",
         ),
         pytest.param(
@@ -185,6 +185,12 @@ BREAKS = {
         "update reconciliation.reconciliation_daily set delivered = delivered - 1, missing = missing + 1"
         " where delivered > 0",
         "delete from reconciliation_work.int_cells_daily where destination = 'ads'",
+    ],
+    "assert_names_are_the_sum_of_their_versions": [
+        "update reconciliation.event_names_daily set messages = messages + 1 where source = 'web'",
+        "update reconciliation_work.int_versions_daily set messages = messages + 1 where source = 'web'",
+        "delete from reconciliation.event_names_daily where event_text = 'Order Complete'",
+        "delete from reconciliation_work.int_versions_daily where event_text = 'Order Complete'",
     ],
     "assert_one_row_per_cell": [
         "insert into reconciliation_work.int_cells_daily"

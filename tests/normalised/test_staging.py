@@ -281,7 +281,10 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Project:
                 "identifiers": {"user_id": {"format": "/it's|[0-9]+/"}},
             },
         },
-        [planned("Every Type", properties, ["needed", "needed_or_null", "never_sent", "address"])],
+        [
+            planned("Every Type", properties, ["needed", "needed_or_null", "never_sent", "address"]),
+            planned("Wide", {"P 000": {"type": "string"}}),
+        ],
     )
     consent = "context_consent_category_preferences_advertising"
     project.land(
@@ -330,6 +333,7 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Project:
         + ", ".join(f"{name} {kind}" for name, (kind, _) in EVERY_TYPE.items()),
         rows,
     )
+    _land_a_wide_event(project)
     for as_of in (datetime(2026, 11, 3), datetime(2026, 11, 5)):
         if as_of.day == 5:
             late = track("again after three days", "E", "2026-11-01 10:00:00", received="2026-11-04 10:00:00")
@@ -339,6 +343,34 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Project:
         project.dbt.run(["reconciliation_daily"])
         publish(project.context(as_of))  # the second run reads only what has changed since
     return project
+
+
+WIDE = [f"p_{number:03}" for number in range(205)]
+
+
+def _land_a_wide_event(project: Project) -> None:
+    """205 properties beside Segment's own columns, of a source that writes its times as text."""
+    project.land(
+        "texts.wide",
+        "id varchar, event_text varchar, received_at varchar, timestamp varchar, user_id varchar, "
+        "context_app_version varchar, " + ", ".join(f"{name} varchar" for name in WIDE),
+        [
+            f"'{name}', 'Wide', '2026-11-01T20:30:00+05:30', '{at}', 'u', '1', "
+            + ", ".join(["'x'"] * filled + ["null"] * (len(WIDE) - filled))
+            for name, at, filled in (
+                ("first", "2026-11-01T10:00:00Z", 205),
+                ("copy", "2026-11-01T10:00:00Z", 1),
+                ("copy", "2026-11-01T10:00:00Z", 1),
+                ("evening before", "2026-10-31T23:59:59Z", 7),
+            )
+        ],
+    )
+    # One of Segment's own tables, which has an event_text here.
+    project.land(
+        "texts.identifies",
+        "id varchar, event_text varchar, received_at varchar, plan varchar",
+        ["'i', 'E', '2026-11-01T20:30:00+05:30', 'pro'"],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -434,3 +466,55 @@ def test_a_sample_message_is_one_that_breaks_the_rule(landed: Project) -> None:
     )
     broken = [f"v{number}" for number, (name, _, rules) in enumerate(VALUES) if name == "sku" and rules]
     assert [sample] == broken
+
+
+def test_each_message_is_known_with_each_rule_that_it_breaks(landed: Project) -> None:
+    rows = landed.rows(
+        "select message_id, property, rule from reconciliation_work.int_broken_rows where event = 'Every Type'"
+    )
+    always = {("never_sent", "required"), ("address.city", "required")}
+    expected = {(f"v{number}", *each) for number in range(len(VALUES)) for each in always}
+    expected |= {
+        (f"v{number}", name, rule) for number, (name, _, rules) in enumerate(VALUES) for rule in rules
+    }
+    # What is not said of a value is null, and may be where nothing is required.
+    assert sorted(rows) == sorted(expected)
+
+
+def test_violations_are_the_broken_rows_counted(landed: Project) -> None:
+    counted = landed.rows("select sum(messages) from reconciliation_work.int_property_violations")
+    assert counted == landed.rows("select count(*) from reconciliation_work.int_broken_rows")
+
+
+def test_each_property_is_counted_by_raw_name_with_the_rows_that_have_a_value(landed: Project) -> None:
+    rows = landed.rows(
+        "select event_text, property, filled, messages from reconciliation_work.int_property_fill_daily"
+        " where source = 'app'"
+    )
+    expected = {("every_type", name, 0, 1) for name in EVERY_TYPE}
+    for column in EVERY_TYPE:
+        filled = sum(name == column and value != "null" for name, value, _ in VALUES)
+        if column == "needed":
+            filled += sum(name != "needed" for name, _, _ in VALUES)
+        expected.add(("Every Type", column, filled, len(VALUES)))
+    assert sorted(rows) == sorted(expected)
+
+
+def test_of_a_wide_table_the_planned_and_the_newest_200_properties_are_counted(landed: Project) -> None:
+    rows = landed.rows(
+        "select cast(day as varchar), property, filled, messages from reconciliation_work.int_property_fill_daily"
+        " where source = 'texts'"
+    )
+    counted = ["p_000", *WIDE[6:]]
+    assert len(counted) == 200
+    assert {(row[1]) for row in rows} == set(counted)
+    # Copies are rows as well; the evening's message is of the day before.
+    assert {row for row in rows if row[1] == "p_000"} == {
+        ("2026-11-01", "p_000", 3, 3),
+        ("2026-10-31", "p_000", 1, 1),
+    }
+    assert {row for row in rows if row[1] == "p_006"} == {
+        ("2026-11-01", "p_006", 1, 3),
+        ("2026-10-31", "p_006", 1, 1),
+    }
+    assert {row[2] for row in rows if row[1] == "p_204"} == {0, 1}

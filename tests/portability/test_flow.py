@@ -56,6 +56,8 @@ TABLES = {
     "reconciliation_work.state_open_days": (),
 }
 
+# What an incident says of a time that is null, when fakesnow has read it back as 1970.
+NEVER = "\nIt was over on 1 Jan 1970 and came back on 1 Jan 1970."
 CONTRAST, SHARED = "what contrasts the missing", "who sends both names"
 
 
@@ -120,6 +122,8 @@ def _comparable(frame: pd.DataFrame) -> pd.DataFrame:
 def _text(value: object) -> str:
     if value is None or value is pd.NaT or value != value:
         return "null"
+    if isinstance(value, str):
+        return value.replace(NEVER, "")
     if isinstance(value, pd.Timestamp | datetime):
         moment = pd.Timestamp(value)
         return str(moment.date()) if moment == moment.normalize() else str(moment)
