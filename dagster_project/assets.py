@@ -40,6 +40,7 @@ TABLES: dict[str, dict[str, str]] = {
     },
     "diagnosed": {
         "incidents": "One cause, one incident. One row per incident.",
+        "gap_ledger_daily": "The gap of each destination as lines that add up. One row per day, destination and line.",
         "reconciliation_daily": "The books with their status. One row per day, destination and event.",
         "message_differences": "Every difference and the incident that explains it. One row per destination and message.",
     },
@@ -176,7 +177,10 @@ def diagnosed_asset() -> dg.AssetsDefinition:
             "diagnosed",
             done.models,
             {"open_incidents": done.open_incidents, **{f"{k}_now": v for k, v in done.transitions.items()}},
-            only_first={"incidents": {"worst": _table(told)} if len(told) else {}},
+            only_first={
+                "incidents": {"worst": _table(told)} if len(told) else {},
+                "gap_ledger_daily": {name: line.text for name, line in sorted(done.gaps.items())},
+            },
         )
 
     return diagnose

@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from dagster_project.core.message import cut, visible
+from dagster_project.core import wording_renames as renames
+from dagster_project.core.message import cut
 from dagster_project.core.wording_deliveries import contrast, hours_off, late_days
+from dagster_project.core.wording_names import alias, shown
 
 if TYPE_CHECKING:
     from dagster_project.core.diagnosis.finding import Finding
 
-NAME_LENGTH = 80
 PROBLEM_LENGTH = 400  # the text of an error is longer than a name
 LISTED = 8  # items of a list that are named; the rest is counted
 EXPLANATION_LENGTH, SUGGESTION_LENGTH, TITLE_LENGTH = 2_400, 1_600, 300
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-# Event names are made by programs too, and some put the customer into them.
-_EMAIL = re.compile(r"[\w.%+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+")
-_PLAIN_YAML = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?: [A-Za-z0-9_]+)*")
-_YAML_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
-
-
-def shown(name: object, limit: int = NAME_LENGTH) -> str:
-    """A name from the data in one line: hidden characters escaped, e-mail addresses by their shape, cut."""
-    if name is None:
-        return ""
-    # Cut before anything else as well: a hostile name may hold megabytes.
-    text = _EMAIL.sub("<email>", str(name)[: limit * 4].encode("utf-8", "replace").decode())
-    return cut(visible(text), limit) or "(empty)"
 
 
 def title(finding: Finding, today: date) -> str:
@@ -160,7 +146,12 @@ def _also(finding: Finding) -> str:
 
 
 def _renamed_what(s: _Said) -> str:
-    return f"{s.source} sends {s.new} instead of {s.event} {s.since}: {s.count} under the new name."
+    parts = [
+        f"{s.source} sends {s.new} instead of {s.event} {s.since}: {s.count} under the new name.",
+        renames.whole(s.finding.evidence, str(s.finding.event), str(s.finding.renamed_to)),
+        renames.moved(s.finding.evidence),
+    ]
+    return " ".join(part for part in parts if part)
 
 
 def _renamed_why(s: _Said) -> str:
@@ -180,6 +171,7 @@ def _renamed_why(s: _Said) -> str:
         parts.append("both names land in one table, so the warehouse does not show the change")
     if "same_properties" in kinds:
         parts.append(f"they share {_percent(kinds['same_properties'])} of their properties")
+    parts += renames.reasons(kinds)
     text = f"Why: {'; '.join(parts)}." if parts else ""
     if s.finding.share_explained is not None:
         text += f" The new name accounts for {_percent(s.finding.share_explained)} of what the old one lost."
@@ -521,10 +513,27 @@ def _identifier_next(s: _Said) -> str:
 
 def _property_title(s: _Said) -> str:
     name = shown(s.finding.property)
+    if s.finding.renamed_to is not None:
+        return renames.property_title(*_property_names(s), s.since)
+    if s.get("rejected_by"):
+        return f"{s.at} refuses {s.event} where {name} breaks the plan: {s.count} {s.since}"
     return f"{name} of {s.event} breaks the plan in {s.source}: {s.share} of messages {s.since}"
 
 
+def _property_names(s: _Said) -> tuple[str, str, str, str]:
+    finding = s.finding
+    return str(finding.property), str(finding.renamed_to), str(finding.event), str(finding.source)
+
+
+def _property_why(s: _Said) -> str:
+    if s.finding.renamed_to is not None:
+        return renames.property_reason(s.finding.evidence)
+    return contrast(s.get("contrast"), shown, _number, _percent)
+
+
 def _property_what(s: _Said) -> str:
+    if s.finding.renamed_to is not None:
+        return f"{_property_title(s)}: {s.count} without it."
     rules = _listed([f"{rule} {_number(count)}" for rule, count in (s.get("messages_by_rule") or {}).items()])
     return (
         f"{shown(s.finding.property)} of {s.event} breaks the tracking plan of {s.source} {s.since} in"
@@ -533,6 +542,8 @@ def _property_what(s: _Said) -> str:
 
 
 def _property_next(s: _Said) -> str:
+    if s.finding.renamed_to is not None:
+        return renames.property_next(*_property_names(s))
     return (
         f"Correct {shown(s.finding.property)} of {s.event} in {s.source}, or change its rule in the tracking"
         " plan if the new values are right. `plan_violations_daily` has a sample message id for each day."
@@ -601,28 +612,17 @@ _KINDS: Mapping[str, _Kind] = {
         what=_twice_what,
         next=_twice_next,
     ),
-    "identifier_format": _Kind(title=_identifier_title, what=_identifier_what, next=_identifier_next),
-    "property_violation": _Kind(title=_property_title, what=_property_what, next=_property_next),
+    "identifier_format": _Kind(
+        title=_identifier_title,
+        what=_identifier_what,
+        why=lambda s: contrast(s.get("contrast"), shown, _number, _percent),
+        next=_identifier_next,
+    ),
+    "property_violation": _Kind(
+        title=_property_title, what=_property_what, why=_property_why, next=_property_next
+    ),
     "unexplained": _Kind(title=_unexplained_title, what=_unexplained_what, next=_unexplained_next),
 }
-
-
-# --- next step in YAML ----------------------------------------------------------------------------------
-
-
-def alias(name: str, there: str | None) -> str:
-    """The line of a destination's file that gives an event its name over there, as valid YAML."""
-    return f"`- {{{_yaml(name)}: {_yaml(there if there is not None else name)}}}`"
-
-
-def _yaml(name: str) -> str:
-    text = shown(name)
-    if text == name and _PLAIN_YAML.fullmatch(name) and name.lower() not in _YAML_WORDS:
-        return name
-    # JSON strings are YAML strings; a cut or masked name cannot be copied anyway.
-    return (
-        json.dumps(name, ensure_ascii=True) if len(name) <= NAME_LENGTH and "@" not in name else f'"{text}"'
-    )
 
 
 # --- words ----------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dagster_project.core.wording import alias, shown
+from dagster_project.core.wording_names import alias, shown
 
 # A longer name, or one with an e-mail address or hidden characters in it, is shown cut or masked: a text made
 # of it could not be copied.

@@ -35,11 +35,15 @@ def anomaly_what(
     return f"{source} {since}: of {event} {amounts}, while the other events of the source went on."
 
 
-def anomaly_why(get: Get, shown: Shown) -> str:
-    parts = [
-        "What was due goes by the weeks before, the weekday, and what the rest of the source did on the same"
-        " days, so a campaign or a holiday is not the reason."
-    ]
+def anomaly_why(get: Get, shown: Shown, *, whole: bool) -> str:
+    due = "What was due goes by the weeks before and the weekday"
+    if whole and not get("events"):
+        parts = [f"{due}. A holiday seldom takes more than two thirds of a day's messages; this took more."]
+    else:
+        parts = [
+            f"{due}, and by what the rest of the source did on the same days, so a campaign or a holiday is not"
+            " the reason."
+        ]
     versions = _list(get("app_versions_silent"))
     if versions:
         names = ", ".join(shown(version) for version in versions[:_LISTED])

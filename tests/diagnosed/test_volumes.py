@@ -423,3 +423,11 @@ def test_two_weeks_of_history_suffice_for_a_drop_and_one_week_does_not() -> None
     }
     assert (found[4], found[7]) == ([], [])
     assert [f.started_on for f in found[14]] == [day("5 Nov")]
+
+
+def test_a_small_rise_that_is_over_is_not_dug_up() -> None:
+    world = wide().sends("web_app", "Small", 14, weekend=1.0)
+    world.volume["web_app", "Small"][-5:-3] = 36
+    assert anomalies(world) == []
+    world.volume["web_app", "Small"][-5:] = 36
+    assert [(f.event, f.ended_on) for f in anomalies(world)] == [("Small", None)]

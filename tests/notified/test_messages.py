@@ -178,7 +178,7 @@ def test_a_hostile_line_of_the_ledger_is_one_short_line() -> None:
     row = incident(destinations='["a"]')
     (line,) = incident_message(row, "opened", ledger={"a": "<!channel>\n*x*\u202e" + "y" * 9_000}).ledger
     assert "\n" not in line and "\u202e" not in line
-    assert len(line) <= 300
+    assert len(line) <= 500
 
 
 def test_a_reminder_lists_what_is_open_oldest_first() -> None:

@@ -38,6 +38,7 @@ from dagster_project.core.diagnosis.forecast import (
 FRESHNESS = timedelta(hours=24)  # when the contract declares none
 # With no declared freshness silence must also be unlikely: this many messages should have come meanwhile.
 MISSED_MESSAGES = 14
+OVER_MESSAGES = 50.0  # a change that is over is told from this size on
 RECENT_DAYS = 14  # a drop or a spike that ended before them is no news
 CERTAIN = 5e-6  # chance of one odd day below which it is told at once, and also when it is over
 HALF_DAY = 0.65  # of the usual traffic of the day on which a source fell silent
@@ -187,6 +188,7 @@ def _gaps(evidence: Evidence, source: str) -> list[Finding]:
     if not runs:
         return []
     run = runs[-1]
+    before = as_date(history.days[run.start - 1])  # down begins after the first week: there is a day before
     if model.traffic[run.start - 1] <= HALF_DAY and history.total[run.start - 1]:
         run = slice(run.start - 1, run.stop)  # it fell silent in the middle of a day
     hit, days = evidence.fed_by(source), history.days[run]
@@ -207,7 +209,7 @@ def _gaps(evidence: Evidence, source: str) -> list[Finding]:
             ),
             evidence={
                 "silent_days": len(days),
-                "last_received_at": None,
+                "last_received_at": before.isoformat(),
                 "earlier": [
                     [as_date(history.days[each][0]), as_date(history.days[each][-1])] for each in runs[:-1]
                 ],
@@ -326,8 +328,9 @@ def _changes(history: SourceHistory, model: Forecast, at: int) -> list[_Change]:
                 continue
             once = run.stop - run.start == 1
             doubtful = once and model.tail("low" if down else "high")[at, run.start] > CERTAIN
-            if doubtful and run.stop < length:
-                continue  # one odd day, and then none: days are like that
+            moved = abs(float(history.counts[at, run].sum() - model.mu[at, run].sum()))
+            if run.stop < length and (doubtful or moved < OVER_MESSAGES):
+                continue  # an odd day, and then none: days are like that
             found.append(_Change(at, run, down, doubtful))
     if not found and length and not model.state[at, -1]:
         found += _last_day(history, model, at)
