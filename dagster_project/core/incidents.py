@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from dagster_project.core import wording
@@ -85,13 +86,19 @@ STATISTICAL: Final = frozenset(
         "duplicate_events",
         "unexplained",
         "property_violation",
-        "identifier_format",
     }
 )
+# Of these the rows themselves say whether it is over: so much of them may be left after a replay.
+_COUNTED: Final[Mapping[str, str]] = {
+    "delivery_loss": "missing",
+    "duplicate_delivery": "duplicates",
+    "unexplained": "unexpected",
+}
+REPAIRED: Final = 0.2
 # Not found again, these may be an early form of the kind that now is, at the same place.
 _MATURES: Final[Mapping[str, frozenset[str]]] = {
     "delivery_stopped": frozenset({"export_late", "export_incomplete", "delivery_loss", "unexplained"}),
-    "export_incomplete": frozenset({"export_late", "unexplained"}),
+    "export_incomplete": frozenset({"export_late", "delivery_stopped", "unexplained"}),
     "delivery_loss": frozenset({"unexplained"}),
     "timezone_shift": frozenset({"unexplained"}),
     "event_stopped": frozenset({"volume_anomaly"}),
@@ -478,7 +485,8 @@ def _not_found(
         over = absorbed or counted["runs_clean"] >= CLEAN_RUNS
         return (None if over else before | counted), None
     slow = before["kind"] in STATISTICAL or before["state"] == "suspected"
-    if slow and not absorbed and settled is None and counted["runs_clean"] < CLEAN_RUNS:
+    certain = absorbed or settled is not None or _repaired(before, run.diagnosis)
+    if slow and not certain and counted["runs_clean"] < CLEAN_RUNS:
         # The run that last found it stays named, and with it the days that it holds.
         state = before["state"] if before["state"] == "suspected" else "recovering"
         return before | counted | {"state": state}, None
@@ -501,6 +509,22 @@ def _not_found(
     if absorbed or muted or told is None or told.get("over"):
         return after, None
     return after | {"told": told | {"over": True}}, "resolved"
+
+
+def _repaired(before: Mapping[str, Any], diagnosis: Diagnosis) -> bool:
+    """Whether the rows that were too many or too few are not any more, as after a replay: no second look needed."""
+    column = _COUNTED.get(before["kind"])
+    if column is None or before["started_on"] is None or not before["messages_affected"]:
+        return False
+    cells = diagnosis.cells
+    days = cells["day"].to_numpy(dtype="datetime64[D]")
+    last = before["ended_on"] or diagnosis.last_day
+    inside = (days >= np.datetime64(before["started_on"], "D")) & (days <= np.datetime64(last, "D"))
+    inside &= cells["destination"].isin(before["_destinations"]).to_numpy()
+    if before["event"] is not None:
+        inside &= (cells["event"] == before["event"]).to_numpy()
+    left = int(cells[column].to_numpy()[inside].sum())
+    return bool(inside.any()) and left <= REPAIRED * before["messages_affected"]
 
 
 def _settled(finding: Finding, before: Mapping[str, Any]) -> bool:

@@ -8,6 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from dagster_project.core import wording_renames as renames
+from dagster_project.core import wording_volumes as volumes
 from dagster_project.core.message import cut
 from dagster_project.core.wording_deliveries import contrast, hours_off, late_days
 from dagster_project.core.wording_names import alias, shown
@@ -74,6 +75,11 @@ class _Said:
     all_or_event: str
     of_events: str
     get: Callable[..., Any]  # of the evidence
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is about everything there, and not one event."""
+        return self.finding.event is None
 
     def day(self, text: Any) -> str:
         """A day of the evidence as words."""
@@ -219,6 +225,8 @@ def _source_title(s: _Said) -> str:
         return f"{s.source} cannot be read: {shown(s.get('problem'))}"
     if s.get("last_received_at") is None:
         return f"Nothing has ever arrived from {s.source}"
+    if s.finding.ended_on is not None:
+        return f"Nothing arrived from {s.source} {s.since}"
     return f"Nothing has arrived from {s.source} since {s.start}"
 
 
@@ -558,10 +566,30 @@ _KINDS: Mapping[str, _Kind] = {
         next=_renamed_next,
     ),
     "event_stopped": _Kind(
-        title=lambda s: f"{s.event} is not sent by {s.source} any more since {s.start}",
+        title=lambda s: (
+            f"{s.event} is not sent by {s.source} any more since {s.start}"
+            if s.finding.ended_on is None
+            else f"{s.event} was not sent by {s.source} {s.since}"
+        ),
         what=_event_stopped_what,
         why=lambda s: f"It was last seen on {s.day(s.get('last_seen_on'))}, and comes on such weekdays.",
         next=_event_stopped_next,
+    ),
+    "volume_anomaly": _Kind(
+        title=lambda s: volumes.anomaly_title(s.event, s.source, s.get, whole=s.whole, since=s.since),
+        what=lambda s: volumes.anomaly_what(
+            s.event, s.source, s.get, shown, _number, whole=s.whole, since=s.since
+        ),
+        why=lambda s: volumes.anomaly_why(s.get, shown, whole=s.whole),
+        next=lambda s: volumes.anomaly_next(s.event, s.source, s.get, whole=s.whole, start=s.start),
+    ),
+    "duplicate_events": _Kind(
+        title=lambda s: volumes.doubles_title(s.event, s.source, whole=s.whole, since=s.since),
+        what=lambda s: volumes.doubles_what(
+            s.event, s.source, s.get, _number, _percent, s.count, whole=s.whole, since=s.since
+        ),
+        why=lambda s: volumes.doubles_why(s.get, _percent),
+        next=lambda s: volumes.doubles_next(s.event, s.source, whole=s.whole, start=s.start, at=s.at),
     ),
     "source_stopped": _Kind(title=_source_title, what=_source_what, next=_source_next),
     "unplanned_event": _Kind(

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from matched.conftest import Build, disagreements
 from matched.moments import AS_OF, at, day
-from recon_project import STAGES, Killed, ReconProject
+from recon_project import STAGES, WORK, Killed, ReconProject
 
 from dagster_project.core.oracle import Count, Delivery, Message
 
@@ -282,6 +282,52 @@ def test_rows_that_only_a_killed_run_has_seen_are_forgotten(build: Build) -> Non
     project.land(keep, [])
     project.run(AS_OF)
     assert disagreements(project, AS_OF) == []
+
+
+def test_a_late_evening_makes_the_next_mornings_message_a_twin(build: Build) -> None:
+    """The evening's day is opened by what came late, the morning's is not; and it goes away again."""
+    project = build(contract(destination("mail")))
+    morning = _sent("m2", at(2, 0, 0, 3), user_id="u")
+    project.land([morning], [])
+    project.run(AS_OF, until="matched")
+    assert _twins(project) == {}
+    evening = _sent("m1", at(9), timestamp=at(1, 23, 59, 58), user_id="u")
+    project.land([morning, evening], [])
+    project.run(LATER, until="matched")
+    assert _twins(project) == {day(2): 1}
+    project.land([morning], [])
+    project.run(LATER + HOUR, until="matched")
+    assert _twins(project) == {}
+
+
+def _twins(project: ReconProject) -> dict[Any, int]:
+    return dict(project.rows(f"{WORK}.int_twins_daily", ["day", "messages"]).keys())
+
+
+def test_tables_that_an_earlier_version_did_not_know_are_filled_for_all_days(few_stories: Teller) -> None:
+    project = few_stories.midway()
+    project.run(LATER)
+    whole = project.tables()
+    observed = f"{WORK}.arrival_observations"
+    new = [
+        "int_versions_daily",
+        "int_twins_daily",
+        "int_delivery_hours_daily",
+        "int_broken_rows",
+        "int_property_fill",
+    ]
+    with project.warehouse.transaction() as session:
+        session.execute(f"drop view {WORK}.int_property_fill_daily")
+        for table in new:
+            session.execute(f"drop table {WORK}.{table}")
+        session.execute(
+            f"update {WORK}.state_contracts set fingerprint = 'of an earlier version' where kind = 'sql'"
+        )
+    project.run(LATER)
+    found = project.tables()
+    assert _differing(found, whole) == []
+    assert found[f"{WORK}.int_versions_daily"] and found[f"{WORK}.int_delivery_hours_daily"]
+    assert found[observed] == whole[observed], "what was seen of the exports is no table of ours to make anew"
 
 
 def _differing(found: dict[str, Any], told: dict[str, Any]) -> list[str]:

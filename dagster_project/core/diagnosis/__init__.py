@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import numpy as np
@@ -65,6 +65,12 @@ RULES: Sequence[Rule] = (
 )
 
 
+def _no_cells() -> pd.DataFrame:
+    columns = {"day": "datetime64[us]", "destination": object, "event": object}
+    counts = dict.fromkeys(("missing", "duplicates", "unexpected"), "int64")
+    return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in {**columns, **counts}.items()})  # type: ignore[call-overload]
+
+
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
     """All findings of one run, causes first, and what could not be judged."""
@@ -77,9 +83,11 @@ class Diagnosis:
     unread_destinations: frozenset[str]  # nor of these
     # The largest counts of each judged cell that are no discrepancy: destination, day, event, allowed_missing,
     # allowed_duplicates, allowed_unexpected. The one limit that every later judge holds a cell to.
-    limits: pd.DataFrame
+    limits: pd.DataFrame = field(default_factory=pd.DataFrame)
     # What is usually missing, as a share of what is expected: destination, event, usual.
-    usual: pd.DataFrame
+    usual: pd.DataFrame = field(default_factory=pd.DataFrame)
+    # The judged cells themselves: whether an incident that is gone was repaired, or only ceased to stand out.
+    cells: pd.DataFrame = field(default_factory=_no_cells)
 
 
 def diagnose(evidence: Evidence) -> Diagnosis:
@@ -111,6 +119,7 @@ def diagnose(evidence: Evidence) -> Diagnosis:
         ),
         limits=limits,
         usual=usual,
+        cells=evidence.judged,
     )
 
 

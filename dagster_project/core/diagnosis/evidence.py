@@ -330,32 +330,6 @@ class SourceHistory:
             found[inside] = self.counts[at, offset[inside]]
         return found
 
-    def usual(self, before: int, at: int) -> NDArray[np.float64]:
-        """What each name usually sends on the weekday of day `at`, learned from the days before `before`.
-
-        The median of up to four same weekdays, so that one outage among them does not count. With fewer than
-        two of them the name's median share of the source's traffic stands in: it knows no weekday of its own,
-        but the source's traffic of that day does.
-        """
-        if (before, at) not in self._usual:
-            self._usual[before, at] = self._learn(before, at)
-        return self._usual[before, at]
-
-    @cached_property
-    def _usual(self) -> dict[tuple[int, int], NDArray[np.float64]]:
-        return {}
-
-    def _learn(self, before: int, at: int) -> NDArray[np.float64]:
-        latest = at - 7 * max(1, -(-(at - before + 1) // 7))
-        same = [day for day in range(latest, latest - 28, -7) if day >= 0]
-        if len(same) >= 2:
-            return np.asarray(np.median(self.counts[:, same], axis=1), dtype=np.float64)
-        window = slice(max(0, before - 14), before)
-        if before <= 0:
-            return np.zeros(len(self.events))
-        share = self.counts[:, window] / np.maximum(self.total[window], 1)
-        return np.asarray(np.median(share, axis=1) * self.total[at], dtype=np.float64)
-
 
 def local(moment: datetime, zone: str) -> datetime:
     """A naive UTC moment on the clock of a zone."""

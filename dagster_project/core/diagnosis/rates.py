@@ -49,6 +49,7 @@ ROUNDS = 4
 MOVES = 0.06  # no rate is steadier than 6% of itself from day to day
 LEAST_RATE = 2e-4
 LEAST_DAYS = 8.0
+LEAST_CELLS = 1000.0  # cells a week: a first run looks at many weeks at once, and small workspaces have few cells
 SETTLED_ROWS = 10  # of the event's own rate, that a window must hold to have a level of its own
 MOST_USUAL = 0.90  # who keeps one message in ten on purpose can declare it; more loss than that is told
 MOOD_ROWS, MOOD_EVENTS, MOOD_MOST = (
@@ -189,7 +190,7 @@ def learn(grid: Grid, measure: str, usable: Flags, declared: Shares) -> Rates:
             mood[rows] = _mood(k[rows], n[rows], usual[rows])
     fixed = np.isfinite(declared)
     weeks_cells = usable.sum() / max(1, usable.shape[1]) * 7
-    needed = float(-ndtri(BUDGET / (TESTS * max(50.0, weeks_cells))))
+    needed = float(-ndtri(BUDGET / (TESTS * max(LEAST_CELLS, weeks_cells))))
     return Rates(
         count=count,
         base=base,
