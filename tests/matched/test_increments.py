@@ -345,6 +345,7 @@ def _of_one_run(table: str) -> bool:
     """Views and tables that only say what the last run worked on, and are made anew by the next."""
     name = table.split(".")[1]
     return name.startswith(("input_", "int_window_", "int_far_", "census_")) or name in {
+        "diagnosis_limits",
         *("int_linked_days", "int_open_days", "state_open_days", "int_matches", "int_id_differences"),
         *("int_variant_matches", "int_user_matches", "int_missing", "int_outcomes", "int_counted"),
     }

@@ -244,7 +244,11 @@ def export_late(evidence: Evidence, claims: Claims) -> list[Finding]:
         absent, _, later = _absent_days(own)
         trailing = _trailing(absent, own)
         batches = _in_batches(evidence, destination)
-        allowed = LATE_DAYS if batches is None else LATE_DAYS_BATCH if batches else 0
+        if _speaks_after(evidence, destination, trailing):
+            # Newer days are there, if not in full: nothing has stopped.
+            allowed = LATE_DAYS_BATCH
+        else:
+            allowed = LATE_DAYS if batches is None else LATE_DAYS_BATCH if batches else 0
         if len(later) or not 0 < len(trailing) <= allowed:
             continue
         mine = np.isin(days_of(own), trailing) & free[rows[destination]]
@@ -283,6 +287,15 @@ def _trailing(absent: Days, own: pd.DataFrame) -> Days:
     every = np.unique(days_of(own[own["expected"] > 0]))
     there = every[~np.isin(every, absent)]
     return absent[absent > there[-1]] if len(there) else absent[:0]
+
+
+def _speaks_after(evidence: Evidence, destination: str, trailing: Days) -> bool:
+    """Whether days that are not due yet have deliveries already."""
+    if not len(trailing):
+        return False
+    cells = evidence.cells
+    newer = cells[(cells["destination"] == destination) & (days_of(cells) > trailing[-1])]
+    return int(newer["delivered"].sum()) > STRAGGLERS * int(newer["expected"].sum())
 
 
 def _in_batches(evidence: Evidence, destination: str) -> bool | None:

@@ -23,10 +23,13 @@ WIDE_SHARE = (
 )
 GROUP_EVENTS = 3  # so many events that begin together at a like rate share a cause, too
 TOGETHER_DAYS, LIKE_RATE = 1, 2.0
+SPREAD_ROWS, SPREAD_SCORE = 3, 3.0  # rows of the other events, and how sure they must be beside one that is
+PAIR_RATE = 1.5  # two events that begin together are a company only when their rates are this close
 SURE = 1.0  # an event could show a common rate when its score would be this much above what is needed
 WHOLE_BATCH = 0.10  # a surplus this close to one, two, ... times the expected is a day that was counted twice
 LOSS_ERROR = 0.01  # more than usual by this share holds the gate; a smaller loss is told
 UNEXPLAINED_ERROR = 0.05  # a surplus of this share holds the gate; a smaller one is told
+EVER_DAYS = 10  # a state that lasted so long from the first day on was no fault
 FRESH_DAYS = 2  # a suspicion needs new days to be confirmed, so only the newest may raise one
 CONTRAST_DAYS = 14  # the newest days of a loss say enough about what it hits
 PURE = 0.8  # of the rejected group must be missing, and of what is missing be in it, to be a rejection
@@ -104,6 +107,7 @@ def _findings(evidence: Evidence, family: _Family, rates: Rates, only: Flags | N
     for at, (_, rows) in enumerate(grid.destinations()):
         hits = _hits(rates, rows, flagged)
         whole, rest = _whole(rates, rows, hits)
+        rest = [hit for hit in rest if not _spread(rates, rows, hit, whole)]
         if together is not None:
             # What is left may be too thin for each event, and still show on the destination as a whole.
             left = ~_cells_of(grid, rest)[rows] & ~whole
@@ -114,7 +118,7 @@ def _findings(evidence: Evidence, family: _Family, rates: Rates, only: Flags | N
         if whole.any():
             findings.append(_finding(evidence, family, rates, rows, whole, None))
         for group in _groups(rest):
-            if len({hit.row for hit in group}) >= GROUP_EVENTS:
+            if _company(group):
                 findings.append(_group_finding(evidence, family, rates, rows, group))
             else:
                 findings += _single_findings(evidence, family, rates, group)
@@ -152,6 +156,32 @@ def _whole(rates: Rates, rows: Counts, hits: Sequence[_Hit]) -> tuple[Flags, lis
     return whole, rest
 
 
+def _spread(rates: Rates, rows: Counts, hit: _Hit, whole: Flags) -> bool:
+    """Whether the other events, too small to say so themselves, fared like this one together; then it is all.
+
+    Adds the days to `whole`.
+    """
+    others = rows[rows != hit.row]
+    days = hit.episode.days
+    usable = rates.usable[others][:, days]
+    base = np.where(usable, rates.base[others][:, days], 0)
+    count = np.where(usable, rates.count[others][:, days], 0)
+    k, n = float(count.sum()), float(base.sum())
+    if k < SPREAD_ROWS or n <= 0:
+        return False
+    usual = float((base * rates.usual[others][:, None]).sum()) / n
+    rho = float(np.median(rates.rho[others]))
+    excess = (k / n - usual) / max(1e-9, 1 - min(usual, 0.99))
+    low, high = sorted((max(excess, 1e-4), max(hit.excess, 1e-4)))
+    sure = float(score(np.array([k]), np.array([n]), np.array([usual]), np.array([rho]))[0]) >= SPREAD_SCORE
+    if not sure or high > LIKE_RATE * low:
+        return False
+    struck = np.zeros(len(whole), dtype=bool)
+    struck[days] = True
+    whole |= _span(rates, rows, struck)
+    return True
+
+
 def _groups(hits: Sequence[_Hit]) -> list[list[_Hit]]:
     """Hits that begin together at a like rate, the largest such company first; each hit once."""
     left = sorted(hits, key=lambda hit: (hit.episode.first, hit.row))
@@ -165,6 +195,13 @@ def _groups(hits: Sequence[_Hit]) -> list[list[_Hit]]:
         groups.append(best)
         left = [hit for hit in left if hit not in best]
     return groups
+
+
+def _company(group: Sequence[_Hit]) -> bool:
+    """Whether events that begin together share a cause: three and more do, two when they lose the same part."""
+    struck = {hit.row for hit in group}
+    rates = [max(hit.excess, 1e-4) for hit in group]
+    return len(struck) >= GROUP_EVENTS or (len(struck) == 2 and max(rates) <= PAIR_RATE * min(rates))
 
 
 def _alike(one: _Hit, other: _Hit) -> bool:
@@ -293,19 +330,31 @@ def _finding(
             for at in worst[:40]
             if count[at].sum()
         }
+    ended = _ended(rates, rows, hit_days, grid)
+    severity = "error" if share is None or share - usual >= family.error_share else "warning"
+    if ended is not None and _since_ever(rates, rows, hit_days):
+        # It was so as long as anybody knows, and is better now: worth keeping, not worth an alarm.
+        severity = "info"
     return Finding(
         kind=family.kind,
-        severity="error" if share is None or share - usual >= family.error_share else "warning",
+        severity=severity,
         event=event,
         destinations=(destination,),
         started_on=as_date(when[0]),
-        ended_on=_ended(rates, rows, hit_days, grid),
+        ended_on=ended,
         messages_affected=affected,
         windows=windows_of([destination], when),
         claims=claims,
         share_explained=round(affected / in_windows, 4) if in_windows else None,
         evidence=details,
     )
+
+
+def _since_ever(rates: Rates, rows: Counts, days: Flags) -> bool:
+    """Whether it began with the history of these events and lasted."""
+    known = np.flatnonzero((rates.usable[rows] & (rates.base[rows] > 1)).any(axis=0))
+    hit = np.flatnonzero(days)
+    return bool(len(known)) and hit[0] <= known[0] + 1 and hit[-1] - hit[0] >= EVER_DAYS
 
 
 def _matched_by(evidence: Evidence, destination: str) -> list[str]:

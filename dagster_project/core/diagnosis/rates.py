@@ -49,7 +49,9 @@ ROUNDS = 4
 MOVES = 0.06  # no rate is steadier than 6% of itself from day to day
 LEAST_RATE = 2e-4
 LEAST_DAYS = 8.0
-LEAST_CELLS = 1000.0  # cells a week: a first run looks at many weeks at once, and small workspaces have few cells
+LEAST_CELLS = (
+    1000.0  # cells a week: a first run looks at many weeks at once, and small workspaces have few cells
+)
 SETTLED_ROWS = 10  # of the event's own rate, that a window must hold to have a level of its own
 MOST_USUAL = 0.90  # who keeps one message in ten on purpose can declare it; more loss than that is told
 MOOD_ROWS, MOOD_EVENTS, MOOD_MOST = (
