@@ -61,6 +61,7 @@ def run_job(
     quicken_sqlite()
     warm_up = threading.Thread(target=_import_great_expectations, daemon=True)
     import dagster as dg
+    import sqlalchemy.orm  # noqa: F401  (before the thread: two that import it at once see half of it)
     from dagster._core.events import DagsterEventType
 
     from dagster_project.resources.console import listen

@@ -15,7 +15,7 @@ from dagster_project.core.incidents import INCIDENT_COLUMNS, incident_ids, recon
 from dagster_project.core.ledger import LEDGER_COLUMNS, GapLine, gap_lines, ledger, told_lines
 from dagster_project.flow.arrivals import OBSERVATIONS
 from dagster_project.flow.context import RunContext
-from dagster_project.flow.inputs import STANDARD_COLUMNS, TABLES, WORK
+from dagster_project.flow.inputs import SEGMENT_TABLES, STANDARD_COLUMNS, TABLES, WORK
 from dagster_project.flow.ledger import LEDGER, write_ledger
 from dagster_project.flow.notified import ALERTS, write_outbox
 from dagster_project.flow.notified import COLUMNS as ALERT_COLUMNS
@@ -165,9 +165,7 @@ def _write_event_properties(context: RunContext) -> None:
     own = columns[
         ~columns["column_name"].isin(STANDARD_COLUMNS)
         & ~columns["column_name"].str.startswith("context_")
-        & ~columns["table_name"].isin(
-            {"tracks", "identifies", "users", "groups", "accounts", "pages", "screens", "aliases"}
-        )
+        & ~columns["table_name"].isin(SEGMENT_TABLES)
     ]
     frame = pd.DataFrame(
         {

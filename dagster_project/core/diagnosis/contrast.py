@@ -157,7 +157,7 @@ def _groups(answer: pd.DataFrame, usual: float) -> list[Group]:
         attributes: list[tuple[str, str | None]] = [(str(row["dimension"]), _text(row["value"]))]
         if row["dimension_2"] is not None and not pd.isna(row["dimension_2"]):
             attributes.append((str(row["dimension_2"]), _text(row["value_2"])))
-        if any(value == "other" or (name == "violation" and value is None) for name, value in attributes):
+        if any(_says_nothing(name, value) for name, value in attributes):
             continue
         count, lost = int(row["messages"]), int(row["missing"])
         if count >= messages:
@@ -172,6 +172,11 @@ def _groups(answer: pd.DataFrame, usual: float) -> list[Group]:
             )
         )
     return found
+
+
+def _says_nothing(attribute: str, value: str | None) -> bool:
+    """Rare values summed up tell nothing; only an id's shape is really called "other"."""
+    return (value == "other" and attribute != "user_shape") or (attribute == "violation" and value is None)
 
 
 def _text(value: Any) -> str | None:
