@@ -87,10 +87,7 @@ def _shifted(expected: Counts, lag: int) -> NDArray[np.float64]:
 def _within(expected: Counts, lag: int) -> NDArray[np.float64]:
     """The same, with what crosses midnight left out."""
     moved = np.zeros(expected.shape)
-    if lag > 0:
-        moved[:, lag:] = expected[:, :-lag]
-    else:
-        moved[:, :lag] = expected[:, -lag:]
+    moved[:, lag:] = expected[:, :-lag]
     return moved
 
 
@@ -106,7 +103,7 @@ def _by_hours(expected: Counts, delivered: Counts, judged: Flags) -> _Shift | No
     for lag in LAGS:
         best = np.full(len(total), -np.inf)
         # On the day of the change nothing has come over from the day beside it yet.
-        for spill in (True, False):
+        for spill in (True, False) if lag > 0 else (True,):
             moved = _shifted(expected, lag) if spill else _within(expected, lag)
             gain, spread = _gain(delivered, straight, moved)
             whole = np.abs(total - share * moved.sum(axis=1)) <= CONSERVED * np.maximum(total, 1)

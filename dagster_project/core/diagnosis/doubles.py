@@ -169,7 +169,8 @@ def _told(
         doubled = np.zeros(len(history.events), dtype=bool)
         doubled[[each.row for each in group]] = True
         if live.sum() >= 3 and (live & doubled).sum() >= WHOLE * live.sum():
-            whole = group
+            # What doubles later, or in part, does so for the same reason.
+            whole = [each for each in found if each.run.stop > first and each.run.start >= first - 1]
             break
     alone = [each for each in found if each not in whole]
     told = [_finding(evidence, claims, history, [each], history.events[each.row]) for each in alone]
@@ -184,7 +185,10 @@ def _finding(
     days = history.days[first:stop]
     started, last = as_date(days[0]), as_date(days[-1])
     ended = None if stop == len(history.days) else last
-    hit = tuple(sorted({name for each in names for name in evidence.waiting(history.source, each)}))
+    # Of a whole source also the events count that are too small to show it.
+    sent_names = [history.events[at] for at in np.flatnonzero(history.counts[:, first:stop].any(axis=1))]
+    concerned = names if event is not None else sent_names
+    hit = tuple(sorted({name for each in concerned for name in evidence.waiting(history.source, each)}))
     sent = sum(int(history.counts[each.row, each.run].sum()) for each in group)
     baselines = [each.baseline for each in group if each.baseline is not None]
     excess = sum(int(each.excess.sum()) for each in group)

@@ -51,7 +51,7 @@ def identifier_format(evidence: Evidence, claims: Claims) -> list[Finding]:
     findings: list[Finding] = []
     for (source, identifier), rows in found.groupby(["source", "identifier"], sort=True):
         events = sorted(set(rows["event"]))
-        checked = _checked(evidence, str(source), set(rows["destination"]), str(identifier))
+        checked = _checked(evidence, str(source), rows, str(identifier))
         everywhere = len(events) > 1 and len(events) >= ALL_EVENTS * len(checked | set(events))
         groups: Sequence[tuple[str | None, pd.DataFrame]] = (
             [(None, rows)] if everywhere else [(event, rows[rows["event"] == event]) for event in events]
@@ -143,21 +143,30 @@ def _shapes(
     }
 
 
-def _checked(evidence: Evidence, source: str, destinations: set[str], identifier: str) -> set[str]:
-    """The events of a source, large enough to judge, whose identifier some of these destinations check."""
+def _checked(evidence: Evidence, source: str, rows: pd.DataFrame, identifier: str) -> set[str]:
+    """The events of a source whose identifier some of these destinations check, if they could show the fault.
+
+    At the share of the others, they must have sent enough since it began.
+    """
     history = evidence.sources.get(source)
     if history is None:
         return set()
-    recent = history.counts[:, -POOL_DAYS:].sum(axis=1)
-    checking = [
+    began = (days_of(rows).min() - history.days[0]).astype(np.int64)
+    since = history.counts[:, max(0, int(began)) :].sum(axis=1)
+    hit = sorted(set(rows["event"]))
+    sent = np.array([since[history.row[event]] for event in hit if event in history.row])
+    refused = rows.groupby(["event", "destination"])["messages"].sum().groupby("event").max()
+    share = float(np.median(refused.to_numpy()[: len(sent)] / np.maximum(sent, 1))) if len(sent) else 1.0
+    checking = {
         name
-        for name in destinations
+        for name in set(rows["destination"])
         if any(each.name == identifier and each.format for each in evidence.destinations[name].identifiers)
-    ]
+    }
     return {
         event
         for at, event in enumerate(history.events)
-        if recent[at] >= LEAST_MESSAGES and set(evidence.routed(source, event)) & set(checking)
+        if since[at] * min(1.0, share) >= 2 * LEAST_MESSAGES
+        and set(evidence.routed(source, event)) & checking
     }
 
 

@@ -25,13 +25,13 @@ from scipy.special import ndtr, ndtri
 from dagster_project.core.diagnosis.grid import Counts, Flags, Grid, Shares
 
 # False alarms a week that each of missing, duplicates and unexpected may raise in the whole workspace.
-BUDGET = 0.02
+BUDGET = 0.01
 WINDOWS = (1, 3, 7, 14)  # days that are judged together; small events need the longer ones
 TESTS = len(WINDOWS) + 1  # and the running sum for slow leaks
 # Beyond the usual rate by this many points, or by this part of what is lost or of what arrives, whichever is
 # less, and by so many rows: smaller changes are no news.
-GATE_POINTS, GATE_PART, GATE_ROWS = 0.005, 0.15, 5
-LASTING_ROWS = 15  # over several days chance finds more ways to lose a handful
+GATE_POINTS, GATE_PART, GATE_ROWS = 0.005, 0.15, 8
+LASTING_ROWS = 25  # over several days chance finds more ways to lose a handful
 SURPLUS_ROWS = 20  # a handful of strangers in an export is a tester, or a clock
 LEAK = 0.05  # the running sum looks for a loss of five points more than usual
 DECLARED_SCORE = 3.5  # beyond a tolerance that the contract declares
