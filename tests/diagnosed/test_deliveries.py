@@ -159,3 +159,23 @@ def test_a_day_that_was_read_in_part_before_its_export_broke_belongs_to_it() -> 
     world.export["ads"] = {"status": "broken", "problem": "table export_ads.daily does not exist"}
     found = world.only("export_incomplete")
     assert found.windows == (("ads", day("7 Nov")), ("ads", day("8 Nov")))
+
+
+def test_a_small_event_that_arrives_shows_that_the_destination_lives() -> None:
+    world = World().sends("web", "Page Opened", 5000).sends("web", "Trial Started", 40)
+    world.feeds("crm", ["web"], ["Page Opened", "Trial Started"])
+    world.fault("crm", "Page Opened", "4 Nov", "8 Nov", missing=1.0)
+    assert world.only("delivery_stopped").event == "Page Opened"
+
+
+@pytest.mark.parametrize(("last", "kind"), [("2 Nov", "export_incomplete"), ("4 Nov", "delivery_stopped")])
+def test_a_file_may_be_lost_and_more_empty_days_in_a_row_are_a_stop(last: str, kind: str) -> None:
+    world = shop().fault("lake", None, "1 Nov", last, exported=False)
+    found = world.only(kind)
+    assert (found.started_on, found.ended_on) == (day("1 Nov"), day(last))
+
+
+def test_the_newest_day_of_an_export_is_late_before_it_has_stopped() -> None:
+    late = shop().fault("lake", None, "8 Nov", exported=False).only("export_late")
+    assert (late.started_on, late.ended_on, late.severity) == (day("8 Nov"), None, "error")
+    assert shop().fault("lake", None, "7 Nov", "8 Nov", exported=False).only("delivery_stopped")

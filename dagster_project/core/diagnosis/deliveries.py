@@ -31,6 +31,7 @@ TRICKLE = 0.10  # an hour that holds no more of its messages than this is silent
 # An export that comes in batches may stay away for so many days before it counts as stopped; of one whose
 # habits nobody knows yet, for one day.
 LATE_DAYS_BATCH, LATE_DAYS = 3, 1
+HOLE_DAYS = 2  # days in a row that a lost file explains
 HABIT_DAYS = 3  # days whose arrival earlier runs have seen
 TAIL_EXPECTED = 10  # messages expected after the last delivered hour of a day that was cut short
 CUT_HOUR_SHARE = 0.25  # of the last delivered hour must be missing for the cut to lie inside it
@@ -51,6 +52,8 @@ def export_incomplete(evidence: Evidence, claims: Claims) -> list[Finding]:
         absent, earlier, later = _absent_days(cells)
         cut, tails = _cut_days(evidence, destination, cells)
         hole = absent if not len(earlier) and not len(later) else absent[_between(absent, earlier, later)]
+        if len(earlier):
+            hole = _short(hole)
         # Cut short and silent ever since is no lost tail: deliveries stopped in the middle of that day.
         stopped = np.setdiff1d(absent, hole) - np.timedelta64(1, "D")
         cut = cut[~np.isin(cut, stopped)]
@@ -82,11 +85,16 @@ def _absent_days(cells: pd.DataFrame) -> tuple[Days, Days, Days]:
     if cells.empty:
         none = np.array([], dtype="datetime64[D]")
         return none, none, none
-    by_day = cells.groupby("day", sort=True)[["exported", "expected", "delivered", "unexpected"]].sum()
+    by_day = (
+        cells.assign(lively=_lively(cells))
+        .groupby("day", sort=True)[["exported", "expected", "delivered", "unexpected", "lively"]]
+        .sum()
+    )
     days: Days = by_day.index.to_numpy(dtype="datetime64[D]")
     expected = by_day["expected"].to_numpy()
     # A few rows of other days, or of nobody, do not make a day that is there.
     strays = by_day["delivered"].to_numpy() + by_day["unexpected"].to_numpy() <= STRAGGLERS * expected
+    strays &= by_day["lively"].to_numpy() == 0
     there = (by_day["exported"].to_numpy() > 0) & ~strays
     absent = days[~there & (expected > 0)]
     if not len(absent) or expected[~there].sum() < LEAST_EXPECTED:
@@ -95,6 +103,22 @@ def _absent_days(cells: pd.DataFrame) -> tuple[Days, Days, Days]:
     if not len(absent):
         return absent, present, present[:0]
     return absent, present[present < absent[-1]], present[present > absent[0]]
+
+
+def _lively(cells: pd.DataFrame) -> Flags:
+    """Cells of which most arrived, however small a part of the destination they are."""
+    expected = cells["expected"].to_numpy()
+    return np.asarray((expected >= 3) & (2 * cells["delivered"].to_numpy() >= expected))
+
+
+def _short(hole: Days) -> Days:
+    """The holes of a lost file or two. Where more days in a row are empty, deliveries had stopped."""
+    kept = [
+        np.arange(np.datetime64(first, "D"), np.datetime64(last, "D") + np.timedelta64(1, "D"))
+        for first, last in spans(hole)
+        if (last - first).days < HOLE_DAYS
+    ]
+    return np.concatenate(kept) if kept else hole[:0]
 
 
 def _between(absent: Days, earlier: Days, later: Days) -> Flags:
@@ -384,6 +408,7 @@ def _whole_stops(own: pd.DataFrame, *, several: bool) -> list[_Stop]:
     """Stretches without any delivery at all: together even the smallest events say it."""
     table = (
         own[own["free"]]
+        .assign(lively=_lively(own[own["free"]]))
         .groupby("day", sort=True, as_index=False)
         .agg(
             expected=("expected", "sum"),
@@ -391,9 +416,10 @@ def _whole_stops(own: pd.DataFrame, *, several: bool) -> list[_Stop]:
             unexpected=("unexpected", "sum"),
             exported=("exported", "max"),
             arrives=("arrives", "mean"),
+            lively=("lively", "max"),
         )
     )
-    stops = _stretches(None, table, np.ones(len(table), dtype=bool))
+    stops = _stretches(None, table, ~table["lively"].to_numpy(dtype=bool))
     strays = table["delivered"] + table["unexpected"] <= STRAGGLERS * table["expected"]
     there = dict(zip(days_of(table), table["exported"] & ~strays, strict=True))
     # Of the only event of a destination one can say so by name, unless there is no export at all.
