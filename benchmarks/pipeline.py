@@ -1,100 +1,123 @@
-"""Our own work on the same rows: every stage of a run, called one after the other and timed."""
+"""Our own work on the same rows: every stage of a run, called one after the other and measured."""
 
 from __future__ import annotations
 
-import os
-import resource
+import importlib
 import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from meter import apart, measured, peak_mb, size_mb
+from traffic import Traffic
+
 BOOKS: Final = ("expected", "delivered", "missing", "pending", "duplicates", "unexpected")
+# Stage, its function, and which field of its answer says how many rows it was about.
+STAGES: Final = (
+    ("sources", "sources.read_sources", "rows"),
+    ("exported", "exported.read_exports", "rows"),
+    ("normalised", "normalised.normalise", "messages"),
+    ("matched", "matched.match", "expected"),
+    ("diagnosed", "diagnosed.diagnose_window", "open_incidents"),
+    ("judged", "judged.judge_window", None),
+    ("gated", "gated.gate", "decisions"),
+    ("published", "published.publish", "rows"),
+)
 
 
-def peak_mb() -> int:
-    """The most memory that this process ever held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-
-
-def prepare(folder: Path) -> Any:
-    """Everything imported and dbt's project parsed, so that what is timed later is work on rows."""
-    os.environ.setdefault("DBT_WRITE_JSON", "0")
-    import dagster_project.resources.gx  # noqa: F401
-    from dagster_project.core.load import load_workspace
-    from dagster_project.resources.dbt import DbtProject
-    from dagster_project.settings import project_root
-
-    workspace = load_workspace(folder / "expectations")
-    environment = {"RECON_TARGET": "duckdb", "RECON_DUCKDB_PATH": str(folder / "warehouse.duckdb")}
-    dbt = DbtProject(project_root() / "dbt", folder / "state" / "dbt", environment)
-    dbt.render(workspace)
-    dbt.manifest()
-    return workspace, dbt
-
-
-def run(folder: Path, prepared: Any, as_of: datetime, run_id: str) -> dict[str, Any]:
-    """One run: seconds, processor seconds and rows of each stage, seconds of each model, the books, and memory."""
-    from dagster_project.flow import (
-        diagnosed,
-        exported,
-        gated,
-        judged,
-        matched,
-        normalised,
-        published,
-        sources,
-    )
-    from dagster_project.flow.context import RunContext
-    from dagster_project.resources.warehouse import open_warehouse
-
-    workspace, dbt = prepared
-    warehouse = open_warehouse("duckdb", folder / "warehouse.duckdb", {})
-    context = RunContext(
-        workspace, warehouse, dbt, folder / "expectations", folder / "state", run_id, as_of=as_of
-    )
-    stages: dict[str, Any] = {
-        "sources": sources.read_sources,
-        "exported": exported.read_exports,
-        "normalised": normalised.normalise,
-        "matched": matched.match,
-        "diagnosed": diagnosed.diagnose_window,
-        "judged": judged.judge_window,
-        "gated": gated.gate,
-        "published": published.publish,
+def environment(folder: Path, limits: dict[str, str], product: Path) -> dict[str, str]:
+    """What points the product of this checkout at the warehouse, contract and state below the folder."""
+    named = {
+        "RECON_EXPECTATIONS_DIR": str(folder / "expectations"),
+        "RECON_DUCKDB_PATH": str(folder / "warehouse.duckdb"),
+        "RECON_STATE_DIR": str(folder / "state"),
+        "RECON_TARGET": "duckdb",
+        "PYTHONPATH": str(product),
     }
-    measured: list[tuple[str, float, float, int]] = []
+    known = {"memory_limit": "RECON_MEMORY_LIMIT", "threads": "RECON_THREADS"}
+    return named | {known[name]: value for name, value in limits.items()}
+
+
+def run_apart(
+    folder: Path, traffic: Traffic, days: int, limits: dict[str, str], product: Path
+) -> dict[str, Any]:
+    """`run` in a process of its own, as of the noon after so many days; its books are in `books.parquet`."""
+    answer: dict[str, Any] = apart(
+        "pipeline",
+        "run",
+        {"as_of": traffic.as_of(days), "run_id": f"benchmark_{days}", "books": folder / "books.parquet"},
+        environment(folder, limits, product),
+    )
+    return answer
+
+
+def run(as_of: str, run_id: str, books: str) -> dict[str, Any]:
+    """One run as of then, in the workspace that the environment names, from a parsed project on.
+
+    Start-up (imports and the parse of a project already known to dbt) is measured apart. The books go to the
+    parquet file `books`. Answers seconds, processor seconds, megabytes written and rows of each stage, seconds
+    of each model, peak memory before any row and at the end, and the size of the warehouse before and after.
+    """
+    began = time.perf_counter()
+    from dagster_project.session import context_of
+    from dagster_project.settings import Settings
+
+    stages = [
+        (
+            name,
+            getattr(
+                importlib.import_module(f"dagster_project.flow.{place.split('.')[0]}"), place.split(".")[1]
+            ),
+            rows,
+        )
+        for name, place, rows in STAGES
+    ]
+    import dagster_project.resources.gx  # noqa: F401  (and Great Expectations with it)
+
+    imported = time.perf_counter()
+    settings = Settings.from_environment()
+    context = context_of(settings, run_id, as_of=datetime.fromisoformat(as_of))
+    context.dbt.render(context.workspace)
+    context.dbt.manifest()
+    parsed = time.perf_counter()
+    before_mb, size_before = peak_mb(), size_mb(settings.duckdb_path)
+    measures: list[dict[str, Any]] = []
     models: dict[str, float] = {}
-    for name, stage in stages.items():
-        started, used = time.perf_counter(), time.process_time()
-        done = stage(context)
-        wall, cpu = time.perf_counter() - started, time.process_time() - used
-        measured.append((name, wall, cpu, _rows(name, done)))
+    for name, stage, rows in stages:
+        with measured() as spent:
+            done = stage(context)
+        measures.append({"stage": name, "rows": _rows(done, rows), **spent.numbers()})
         for model in getattr(done, "models", []):
             models[model.name] = models.get(model.name, 0.0) + model.seconds
-    sums = warehouse.frame(
-        f"select {', '.join(f'cast(sum({name}) as bigint) as {name}' for name in BOOKS)} "
-        "from reconciliation_work.int_cells_daily"
-    ).iloc[0]
+    _write_books(context.warehouse, books)
     return {
-        "stages": measured,
+        "stages": measures,
         "models": models,
-        "books": {name: int(sums[name]) for name in BOOKS},
+        "imports": imported - began,
+        "parse": parsed - imported,
+        "before_mb": before_mb,
         "peak_mb": peak_mb(),
+        "grown_mb": size_mb(settings.duckdb_path) - size_before,
     }
 
 
-def _rows(stage: str, done: Any) -> int:
-    if stage in ("sources", "exported"):
-        return sum(each.rows for each in done)
-    if stage == "normalised":
-        return int(done.messages)
-    if stage == "matched":
-        return int(done.expected)
-    if stage == "diagnosed":
-        return int(done.open_incidents)
-    if stage == "judged":
-        return len(done)
-    if stage == "gated":
-        return len(done.decisions)
-    return int(done.rows)
+def write_books(books: str) -> None:
+    """The books that stand in the warehouse that the environment names, as a parquet file."""
+    from dagster_project.session import warehouse_of
+    from dagster_project.settings import Settings
+
+    _write_books(warehouse_of(Settings.from_environment()), books)
+
+
+def _write_books(warehouse: Any, path: str) -> None:
+    frame = warehouse.frame(
+        f"select day, destination, event, {', '.join(BOOKS)} from reconciliation_work.int_cells_daily"
+    )
+    frame.to_parquet(path)
+
+
+def _rows(done: Any, field: str | None) -> int:
+    if isinstance(done, list):
+        return sum(getattr(each, field) for each in done) if field else len(done)
+    found = getattr(done, field or "rows")
+    return found if isinstance(found, int) else len(found)

@@ -1,301 +1,159 @@
-"""What reconciling costs: bare DuckDB beside our pipeline on the same rows, start-up, memory and daily runs.
+"""What reconciling costs: bare DuckDB, our pipeline and the nearest tools on the same rows, in one command.
 
-    .venv/bin/python benchmarks/run.py [--messages 1000000] [--destinations 10] [--days 30] [--repeats 3]
+    .venv/bin/python benchmarks/run.py                              1M messages in 30 days, 10 destinations
+    .venv/bin/python benchmarks/run.py --size 10M --destinations 30
+    .venv/bin/python benchmarks/run.py --daily 10M --history 4      nightly runs
+    .venv/bin/python benchmarks/run.py --flat                       the same night after 7 to 365 days
+    .venv/bin/python benchmarks/run.py --backfill --size 100M --memory 8GB
+    .venv/bin/python benchmarks/run.py --peers                      reladiff, datacompy, Soda, pandas
     .venv/bin/python benchmarks/run.py --demo
 
-Each part runs in a process of its own, so that its peak of memory is its own. Everything is made in a
-temporary folder that is removed again. All destinations export message ids; there is a tracking plan of names
-without property rules. Read ratios rather than seconds: they hold on other machines.
+Options combine. Each part runs in a process of its own, so that its peak of memory is its own. Everything is made
+in a temporary folder that is removed again. All destinations export message ids; the tracking plan has names
+without property rules. No ratio is printed before every cell of the books is equal. Read ratios rather than
+seconds: they hold on other machines.
 """
-
-# ruff: noqa: T201 - a table on standard output is what this is for
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
 
-from traffic import Shape, land, make_master, write_expectations
-
-HISTORY: Final = 7  # days of the short history that a daily run is measured after, beside the whole one
-SLOWEST: Final = 12  # models that are listed by name
-_IMPORTS: Final = {
-    "import dagster": "import dagster",
-    "import dbt": "from dbt.cli.main import dbtRunner",
-    "import great_expectations": "import dagster_project.resources.gx",
-}
+from against_peers import against_peers
+from daily import History, nights, report_nights
+from demo import demo
+from flat import HISTORIES, flat
+from meter import HERE
+from month import backfill, month
+from startup import start_up
+from table import Report
+from traffic import Traffic
 
 
 def main() -> None:
     options = _options()
-    shape = Shape(options.messages, options.destinations, options.days)
-    if options.part:
-        print(json.dumps(PARTS[options.part](Path(options.folder), shape)))
-        sys.stdout.flush()
-        os._exit(0)  # DuckDB writes about its own leaks when Python is torn down after dbt
-    folder = Path(tempfile.mkdtemp(prefix="recon_benchmark_"))
+    report = Report(options.markdown)
+    folder = Path(tempfile.mkdtemp(prefix="recon_benchmark_", dir=options.folder))
+    limits = {"threads": str(options.threads)} | ({"memory_limit": options.memory} if options.memory else {})
+    product = Path(options.product).resolve()
+    chosen = [options.daily, options.flat, options.backfill, options.peers, options.demo]
+    report.say(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before; limits of both: {limits}\n")
     try:
+        if not any(chosen):
+            _default(report, folder, options, limits, product)
+        if options.daily:
+            _daily(report, folder / "daily", options, limits, product)
+        if options.flat:
+            histories = [int(each) for each in options.histories.split(",")]
+            flat(report, folder / "flat", options.flat, options.destinations, histories, limits, product)
+        if options.backfill:
+            traffic = Traffic(options.size // options.days, options.destinations)
+            _say_size(report, traffic, options.days)
+            backfill(report, folder / "backfill", traffic, options.days, limits, product)
+            shutil.rmtree(folder / "backfill")
+        if options.peers:
+            per_day = options.size // options.days
+            against_peers(report, folder / "peers", per_day, options.days, options.repeats, limits, product)
         if options.demo:
-            _demo(folder)
-        else:
-            _compare(folder, shape, options)
+            demo(report, folder / "demo", product)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _default(
+    report: Report, folder: Path, options: argparse.Namespace, limits: dict[str, str], product: Path
+) -> None:
+    """The first run over a month beside the floor, the nights after it, and start-up."""
+    traffic = Traffic(options.size // options.days, options.destinations)
+    _say_size(report, traffic, options.days)
+    here = folder / "month"
+    month(report, here, traffic, options.days, limits, options.repeats, product)
+    found = nights(here, traffic, options.days, limits, product, options.nights, options.repeats)
+    report_nights(report, found)
+    shutil.rmtree(here)
+    start_up(report, folder / "start", limits, options.repeats, product)
+
+
+def _daily(
+    report: Report, folder: Path, options: argparse.Namespace, limits: dict[str, str], product: Path
+) -> None:
+    """Nightly runs after a history, which may be kept from one invocation to the next."""
+    traffic = Traffic.before(options.history, options.daily, options.destinations, options.history_per_day)
+    report.say(
+        f"{options.daily:,} messages a day, {options.destinations} destinations, {options.history} days of history"
+        + (f", of which {traffic.thin_days} have {traffic.thin:,} only" if traffic.thin_days else "")
+    )
+    work = folder / "work"
+    history = History(Path(options.keep) if options.keep else work, traffic, options.history, limits, product)
+    history.make(report)
+    if options.keep:
+        history.copy(work)
+    report_nights(
+        report, nights(work, traffic, options.history, limits, product, options.nights, options.repeats)
+    )
+    shutil.rmtree(work)
+
+
+def _say_size(report: Report, traffic: Traffic, days: int) -> None:
+    report.say(
+        f"{traffic.per_day * days:,} messages in {days} days, 10 sources, {traffic.destinations} destinations"
+    )
+
+
+def _number(text: str) -> int:
+    """1M, 20k and 20,000 as a number."""
+    units = {"k": 1_000, "m": 1_000_000}
+    plain = text.replace(",", "").replace("_", "").lower()
+    unit = units.get(plain[-1:], 1)
+    return int(float(plain[:-1] if unit > 1 else plain) * unit)
+
+
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--messages", type=int, default=1_000_000, help="in days + 1.5 days")
-    parser.add_argument("--destinations", type=int, default=10)
-    parser.add_argument("--days", type=int, default=30, help=f"of history, more than {HISTORY}")
-    parser.add_argument(
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    rows = parser.add_argument_group("how much")
+    rows.add_argument("--size", type=_number, default=1_000_000, help="messages in all: 1M, 10M, 100M")
+    rows.add_argument("--days", type=int, default=30, help="that they are spread over")
+    rows.add_argument("--destinations", type=int, default=10, help="1 to 62")
+    rows.add_argument("--nights", type=int, default=2, help="nightly runs after the history")
+    rows.add_argument(
         "--repeats", type=int, default=3, help="of the floor and of start-up; medians are shown"
     )
-    parser.add_argument("--demo", action="store_true", help="time `recon demo` and its next day instead")
-    parser.add_argument("--part", choices=sorted(PARTS), help=argparse.SUPPRESS)
-    parser.add_argument("--folder", help=argparse.SUPPRESS)
+    parts = parser.add_argument_group("instead of the first run, the next nights and start-up")
+    parts.add_argument("--daily", type=_number, metavar="PER_DAY", help="nightly runs of so many messages")
+    parts.add_argument("--history", type=int, default=4, help="days before the first nightly run of --daily")
+    parts.add_argument("--history-per-day", type=_number, help="thinner days, all but the last six of them")
+    parts.add_argument("--keep", help="folder in which the history of --daily is kept and found again")
+    parts.add_argument(
+        "--flat",
+        type=_number,
+        nargs="?",
+        const=20_000,
+        metavar="PER_DAY",
+        help="the same night after 7, 30, 90 and 365 days",
+    )
+    parts.add_argument("--histories", default=",".join(map(str, HISTORIES)), help="days, for --flat")
+    parts.add_argument("--backfill", action="store_true", help="a month in one `recon run`")
+    parts.add_argument(
+        "--peers", action="store_true", help="other tools, one destination against --size messages"
+    )
+    parts.add_argument("--demo", action="store_true", help="`recon demo` and its next day")
+    limits = parser.add_argument_group("where and how")
+    limits.add_argument("--memory", help="limit of DuckDB's memory for the floor and for us, such as 8GB")
+    limits.add_argument("--threads", type=int, default=os.cpu_count())
+    limits.add_argument("--product", default=HERE.parent, help="another checkout of this project to measure")
+    limits.add_argument("--folder", help="where the temporary folder is made")
+    limits.add_argument("--markdown", action="store_true", help="tables as Markdown")
     options = parser.parse_args()
-    if options.days <= HISTORY or not 1 <= options.destinations <= 62 or options.messages < options.days:
-        parser.error(f"write more than {HISTORY} days, 1 to 62 destinations, and more messages than days")
+    if not 1 <= options.destinations <= 62 or options.days < 1 or options.size < options.days:
+        parser.error("write 1 to 62 destinations, and at least a day with a message each")
+    if options.nights < 1 or options.repeats < 1 or options.history < 1:
+        parser.error("write 1 or more for --nights, --repeats and --history")
     return options
-
-
-# ----------------------------------------------------------------------------------- parts, each a process
-
-
-def _part_make(folder: Path, shape: Shape) -> dict[str, Any]:
-    """All rows, and two warehouses of them. Apart, for a child's peak of memory starts at its parent's size."""
-    master = folder / "master.duckdb"
-    make_master(master, shape)
-    for name, days in (("history", shape.days), ("short_history", HISTORY)):
-        write_expectations(folder / name / "expectations", shape)
-        land(folder / name / "warehouse.duckdb", master, shape, None, shape.as_of(days))
-    return {}
-
-
-def _part_floor(folder: Path, shape: Shape) -> dict[str, Any]:
-    import floor
-    from pipeline import peak_mb
-
-    return floor.measure(folder / "warehouse.duckdb", folder / "floor.duckdb", shape) | {"peak_mb": peak_mb()}
-
-
-def _part_history(folder: Path, shape: Shape) -> dict[str, Any]:
-    return _runs(folder, shape, [shape.days, shape.days + 1])
-
-
-def _part_short_history(folder: Path, shape: Shape) -> dict[str, Any]:
-    return _runs(folder, shape, [HISTORY, HISTORY + 1])
-
-
-def _runs(folder: Path, shape: Shape, days: list[int]) -> dict[str, Any]:
-    """The first run over a history, and the run of the day after it."""
-    from pipeline import peak_mb, prepare, run
-
-    prepared = prepare(folder)
-    results: dict[str, Any] = {"before_mb": peak_mb()}
-    for number, (name, day) in enumerate(zip(("first", "next"), days, strict=True)):
-        as_of = shape.as_of(day)
-        if number:
-            land(
-                folder / "warehouse.duckdb",
-                folder.parent / "master.duckdb",
-                shape,
-                shape.as_of(days[0]),
-                as_of,
-            )
-        results[name] = run(folder, prepared, as_of, f"benchmark_{number}")
-    return results
-
-
-def _part_parse(folder: Path, shape: Shape) -> dict[str, Any]:
-    """dbt's parse alone, its import left out; partial when an earlier process has left its files."""
-    import dbt.cli.main  # noqa: F401
-
-    from dagster_project.core.load import load_workspace
-    from dagster_project.resources.dbt import DbtProject
-    from dagster_project.settings import project_root
-
-    project = DbtProject(project_root() / "dbt", folder / "parse", {"RECON_DUCKDB_PATH": ":memory:"})
-    project.render(load_workspace(folder / "expectations"))
-    started = time.perf_counter()
-    project.manifest()
-    return {"seconds": time.perf_counter() - started}
-
-
-PARTS: Final[dict[str, Callable[[Path, Shape], dict[str, Any]]]] = {
-    "floor": _part_floor,
-    "history": _part_history,
-    "make": _part_make,
-    "parse": _part_parse,
-    "short_history": _part_short_history,
-}
-
-
-def _apart(part: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--part", part, "--folder", str(folder)]
-    for name in ("messages", "destinations", "days"):
-        command += [f"--{name}", str(getattr(options, name))]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"the part {part} broke; it said:\n{done.stderr[-3000:]}")
-    answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return answer
-
-
-# ------------------------------------------------------------------------------------------ the comparison
-
-
-def _compare(folder: Path, shape: Shape, options: argparse.Namespace) -> None:
-    load = os.getloadavg()[0]
-    started = time.perf_counter()
-    _apart("make", folder, options)
-    print(
-        f"{shape.messages:,} messages in {shape.days + 1.5} days, 10 sources, {shape.destinations} "
-        f"destinations; made in {time.perf_counter() - started:.1f} s; {os.cpu_count()} cores, load {load:.1f}\n"
-    )
-
-    floors = [_apart("floor", folder / "history", options) for _ in range(options.repeats)]
-    ours = _apart("history", folder / "history", options)
-    short = _apart("short_history", folder / "short_history", options)
-    keys, join, cpu = (statistics.median(each[name] for each in floors) for name in ("keys", "join", "cpu"))
-    base = keys + join
-    first = ours["first"]
-    wall, used = _total(first["stages"])
-    matching, matching_cpu = _total(first["stages"][:4])
-
-    print(f"{'on the same rows':<38}{'seconds':>9}{'cpu s':>9}{'rows':>14}{'of the floor':>14}")
-    _line("floor: keys of every row, made once", keys, rows=floors[0]["rows"])
-    _line("floor: one join a day for all", join, rows=floors[0]["expected"])
-    _line(f"floor, median of {options.repeats}", base, cpu, ratio=1.0)
-    for name, seconds, stage_cpu, rows in first["stages"]:
-        _line(f"ours: {name}", seconds, stage_cpu, rows, seconds / base)
-    _line("ours, the first run over all days", wall, used, ratio=wall / base)
-    _line("  of it the matching (first 4 stages)", matching, matching_cpu, ratio=matching / base)
-    print(f"in cpu seconds {used / cpu:.2f}x the floor, the matching {matching_cpu / cpu:.2f}x")
-    _say_books(floors[0], first["books"])
-
-    print(f"\n{'slowest models of the first run':<38}{'seconds':>9}")
-    for name, seconds in sorted(first["models"].items(), key=lambda each: -each[1])[:SLOWEST]:
-        _line(name, seconds)
-    in_models = sum(first["models"].values())
-    _line(f"all {len(first['models'])} models", in_models)
-
-    print(
-        f"\n{'daily run, the next day after':<38}{'seconds':>9}{'cpu s':>9}{'rows':>14}{'of the first':>14}"
-    )
-    for history, part in ((HISTORY, short), (shape.days, ours)):
-        spent, used = _total(part["next"]["stages"])
-        rows = next(rows for name, _, _, rows in part["next"]["stages"] if name == "normalised")
-        before, _ = _total(part["first"]["stages"])
-        _line(f"{history} days of history", spent, used, rows, spent / before)
-        for name, seconds, stage_cpu, _ in part["next"]["stages"]:
-            _line(f"    {name}", seconds, stage_cpu)
-
-    print(f"\n{'peak memory':<38}{'MB':>9}")
-    _line("floor", max(each["peak_mb"] for each in floors), digits=0)
-    _line("ours, before any row (imports, parse)", ours["before_mb"], digits=0)
-    _line(f"ours, the first run over {HISTORY} days", short["first"]["peak_mb"], digits=0)
-    _line(f"ours, the first run over {shape.days} days", first["peak_mb"], digits=0)
-
-    print(f"\n{'start-up, each in a fresh process':<38}{'seconds':>9}")
-    for name, code in _IMPORTS.items():
-        _line(name, statistics.median(_timed(code) for _ in range(options.repeats)))
-    for name in ("dbt parse, from nothing", "dbt parse, partial"):
-        _line(name, _apart("parse", folder / "history", options)["seconds"])
-
-
-def _timed(code: str) -> float:
-    started = time.perf_counter()
-    command = f"{code}\nimport os; os._exit(0)"
-    subprocess.run([sys.executable, "-c", command], check=True, capture_output=True)
-    return time.perf_counter() - started
-
-
-def _total(stages: list[tuple[str, float, float, int]]) -> tuple[float, float]:
-    return sum(each[1] for each in stages), sum(each[2] for each in stages)
-
-
-def _line(
-    title: str,
-    number: float,
-    cpu: float | None = None,
-    rows: int | None = None,
-    ratio: float | None = None,
-    digits: int = 2,
-) -> None:
-    shown = f"{title:<38}{number:>9,.{digits}f}"
-    shown += " " * 9 if cpu is None else f"{cpu:>9,.2f}"
-    shown += " " * 14 if rows is None else f"{rows:>14,}"
-    print((shown + ("" if ratio is None else f"{ratio:>13.2f}x")).rstrip())
-
-
-def _say_books(floor: dict[str, Any], books: dict[str, int]) -> None:
-    """Speed without the same answer is worth nothing: the sums are compared before any ratio is believed."""
-    # The floor knows no maturity: what we call pending it calls missing.
-    mine = books | {"missing": books["missing"] + books["pending"]}
-    names = ("expected", "delivered", "missing", "duplicates", "unexpected")
-    same = all(floor[name] == mine[name] for name in names)
-    print(
-        "\nboth find " + ", ".join(f"{mine[name]:,} {name}" for name in names)
-        if same
-        else "\nTHE ANSWERS DIFFER"
-    )
-    if not same:
-        for name in names:
-            print(f"  {name:<12} floor {floor[name]:>12,}   ours {mine[name]:>12,}")
-        raise SystemExit(1)
-
-
-# ------------------------------------------------------------------------------------------------ the demo
-
-
-def _demo(folder: Path) -> None:
-    """`recon demo` and `recon demo --next-day` as whole processes, in a checkout of their own.
-
-    The demo keeps its exports in the checkout, and somebody may be looking at theirs.
-    """
-    checkout = folder / "checkout"
-    ours = Path(__file__).resolve().parents[1]
-    for name in ("dagster_project", "dbt", "expectations"):
-        shutil.copytree(
-            ours / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__", "target", "logs")
-        )
-    shutil.copy(ours / "workspace.yaml", checkout)
-    recon = [sys.executable, "-m", "dagster_project.cli.main"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RECON_")}
-    environment.pop("DAGSTER_HOME", None)
-    print(f"{'command':<26}{'wall s':>9}{'cpu s':>9}{'peak MB':>9}{'exit':>6}")
-    for arguments in (["demo"], ["demo", "--next-day"]):
-        said = folder / "stderr.txt"
-        started = time.perf_counter()
-        with said.open("w") as errors:
-            process = subprocess.Popen(
-                [*recon, *arguments], cwd=checkout, env=environment, stdout=subprocess.DEVNULL, stderr=errors
-            )
-            # Not RUSAGE_CHILDREN: its peak is that of the largest child so far, and there are two.
-            _, status, used = os.wait4(process.pid, 0)
-        wall, process.returncode = time.perf_counter() - started, os.waitstatus_to_exitcode(status)
-        print(
-            f"{'recon ' + ' '.join(arguments):<26}{wall:>9.1f}{used.ru_utime + used.ru_stime:>9.1f}"
-            f"{used.ru_maxrss // 1024:>9,}{process.returncode:>6}"
-        )
-        told = said.read_text("utf-8")
-        for line in told.splitlines():
-            if line.endswith(" s"):
-                print("  " + line.strip())
-        if process.returncode not in (0, 1):
-            raise SystemExit(f"recon {' '.join(arguments)} broke; it said:\n{told[-3000:]}")
 
 
 if __name__ == "__main__":

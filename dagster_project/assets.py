@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any
@@ -94,6 +95,7 @@ def sources_asset(workspace: Workspace) -> dg.AssetsDefinition:
             group_name="sources",
             description=f"What Segment landed of {source.name}, in schema {source.schema_name}.",
             kinds={"segment"},
+            tags=_tags("source", source.name),
         )
         for source in workspace.sources
     ]
@@ -116,8 +118,9 @@ def exports_asset(workspace: Workspace) -> dg.AssetsDefinition:
             key("exported", destination.name),
             group_name="exported",
             description=_of_destination(destination),
-            owners=[],
             deps=[key("sources", name) for name in destination.sources],
+            tags=_tags("destination", destination.name),
+            owners=_owners(destination),
             kinds={"table" if destination.export.table else "file"},
         )
         for destination in workspace.destinations
@@ -201,6 +204,8 @@ def judged_asset(workspace: Workspace) -> dg.AssetsDefinition:
                 deps=[*_tables("diagnosed"), origin],
                 description=f"Every expectation on {kind} {name}, judged by Great Expectations.",
                 kinds={"great_expectations"},
+                tags=_tags(kind, name),
+                owners=_owners(workspace.destination(name)) if kind == "destination" else [],
             )
         )
         checks += [
@@ -299,6 +304,8 @@ def gate_of(destination: Destination, partitions: dg.DailyPartitionsDefinition) 
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         description=f"The stored verdicts on the days of {destination.name}.",
+        tags=_tags("destination", destination.name),
+        owners=_owners(destination),
         check_specs=[
             dg.AssetCheckSpec(
                 "open",
@@ -364,6 +371,8 @@ def release_of(destination: Destination, partitions: dg.DailyPartitionsDefinitio
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         description=f"Days of {destination.name} released to marketing. Hang what reads them on this asset.",
+        tags=_tags("destination", destination.name),
+        owners=_owners(destination),
     )
     def release(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         first, last = _days_of(context)
@@ -402,6 +411,20 @@ def notified_asset() -> dg.AssetsDefinition:
 def deliver_outbox(warehouse: Warehouse, channel: str | None) -> DeliveryReport:
     """Send what is due, by what the environment configures."""
     return deliver(warehouse, sender_from(os.environ, channel), datetime.now(UTC).replace(tzinfo=None))
+
+
+def _tags(kind: str, name: str) -> dict[str, str]:
+    """Among hundreds of assets, `tag:destination=crm` shows those of one destination, stage by stage."""
+    return {kind: name}
+
+
+def _owners(destination: Destination) -> list[str]:
+    """The owner as Dagster knows owners, by e-mail address or team: what Slack calls @lifecycle is the team lifecycle."""
+    owner = destination.owner or ""
+    if re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", owner):
+        return [owner]
+    team = re.sub(r"\W+", "_", owner, flags=re.ASCII).strip("_")
+    return [f"team:{team}"] if team else []
 
 
 def _of_destination(destination: Destination) -> str:

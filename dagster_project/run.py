@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -15,7 +13,6 @@ import pandas as pd
 from dagster_project.core.contracts import Workspace
 from dagster_project.flow.census import as_day
 from dagster_project.resources.dagster_home import prepare_home, quicken_sqlite
-from dagster_project.resources.lean_import import import_great_expectations
 from dagster_project.session import warehouse_of
 from dagster_project.settings import Settings
 
@@ -59,9 +56,7 @@ def run_job(
     """
     prepare_home(settings.home)
     quicken_sqlite()
-    warm_up = threading.Thread(target=_import_great_expectations, daemon=True)
     import dagster as dg
-    import sqlalchemy.orm  # noqa: F401  (before the thread: two that import it at once see half of it)
     from dagster._core.events import DagsterEventType
 
     from dagster_project.resources.console import listen
@@ -69,7 +64,6 @@ def run_job(
     listen(progress)
     from dagster_project.definitions import defs, workspace
 
-    warm_up.start()
     first, last = _partitions(from_day, to_day, as_of, workspace, settings)
     config: dict[str, Any] = {"as_of": as_of.isoformat()}
     if from_day:
@@ -132,9 +126,3 @@ def _last_judged_day(settings: Settings) -> date | None:
         return None
     day = warehouse.frame("select max(day) as day from reconciliation_work.gate_current")["day"].iloc[0]
     return None if pd.isna(day) else as_day(day)
-
-
-def _import_great_expectations() -> None:
-    """Its import takes seconds; DuckDB works meanwhile, outside of Python's lock."""
-    with contextlib.suppress(Exception):  # the judged stage will meet and tell what is wrong
-        import_great_expectations()

@@ -1,11 +1,10 @@
 """What happens between the scheduled runs: a landed export, an outbox that is not empty, a run that broke."""
 
-import glob
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -49,14 +48,27 @@ def export_landed(workspace: Workspace) -> dg.SensorDefinition:
 
 
 def landed_state(workspace: Workspace) -> str | None:
-    """A digest of names, sizes and times of all export files; null when there is none."""
+    """A digest of names, sizes, times and versions of all export files; null when there is none.
+
+    A file or a store that cannot be looked at counts as one that is not there: the run is what tells of it.
+    """
+    # Here, for they bring pyarrow along, which loading the definitions need not wait for.
+    from dagster_project.resources.export_columns import ExportFileError
+    from dagster_project.resources.export_files import find_files
+
     seen = []
     for destination in workspace.destinations:
-        pattern = workspace.files_pattern(destination)
-        for name in sorted(glob.glob(pattern, recursive=True)) if pattern else []:
-            status = Path(name).stat()
-            seen.append(f"{name}\x1f{status.st_size}\x1f{status.st_mtime_ns}")
-    return hashlib.sha256("\x1e".join(seen).encode("utf-8", "surrogateescape")).hexdigest() if seen else None
+        if destination.export.files is None:
+            continue
+        with suppress(ExportFileError):
+            files, _ = find_files(destination.export.files, workspace.root)
+            for file in files:
+                with suppress(ExportFileError):
+                    here = file.look()
+                    seen.append(
+                        f"{destination.name}\x1f{file.name}\x1f{here.size}\x1f{here.mtime}\x1f{here.etag}"
+                    )
+    return hashlib.sha256("\x1e".join(seen).encode("utf-8")).hexdigest() if seen else None
 
 
 def outbox(workspace: Workspace) -> dg.SensorDefinition:

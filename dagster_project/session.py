@@ -31,10 +31,16 @@ def context_of(
 ) -> RunContext:
     """A run's context from the environment. The clock is read here, once, when no `as_of` is given."""
     workspace = load_workspace(settings.expectations_dir)
-    environment = {"RECON_TARGET": settings.target, "RECON_DUCKDB_PATH": str(settings.duckdb_path.absolute())}
+    environment = {
+        "RECON_TARGET": settings.target,
+        "RECON_DUCKDB_PATH": str(settings.duckdb_path.absolute()),
+        "RECON_RUN_ID": run_id,
+    }
+    warehouse = warehouse_of(settings)
+    warehouse.tag(run_id=run_id)
     return RunContext(
         workspace=workspace,
-        warehouse=warehouse_of(settings),
+        warehouse=warehouse,
         dbt=DbtProject(project_root() / "dbt", settings.state_dir.absolute() / "dbt", environment),
         expectations_dir=settings.expectations_dir,
         state_dir=settings.state_dir,
@@ -42,6 +48,8 @@ def context_of(
         as_of=as_of or datetime.now(UTC).replace(tzinfo=None, microsecond=0),
         from_day=from_day,
         to_day=to_day,
+        step_rows=settings.step_rows,
+        grown_from=settings.grown_from,
         ui_url=os.environ.get("RECON_UI_URL") or DEFAULT_UI_URL,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -10,6 +11,8 @@ from typing import Any, Final, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 Target = Literal["duckdb", "snowflake"]
+# A number above zero and its unit, as DuckDB writes sizes.
+_SIZE: Final = re.compile(r"(?!0+(\.0+)?\s?[MGT])\d{1,6}(\.\d{1,3})?\s?([MGT]i?B)", re.IGNORECASE)
 
 
 class SettingsError(Exception):
@@ -25,6 +28,10 @@ class Settings(BaseModel):
     target: Target = "duckdb"
     duckdb_path: Path = Path(".recon/warehouse.duckdb")
     state_dir: Path = Path(".recon")
+    memory_limit: str | None = None  # of DuckDB, as it writes sizes; beyond it, it spills
+    threads: int | None = Field(default=None, ge=1, le=1_024)
+    step_rows: int = Field(default=50_000_000, ge=1)  # rows that one step of a run reads at most
+    grown_from: int = Field(default=5_000_000, ge=1)  # from so many rows on a table is followed by position
     dagster_home: Path | None = None
     slack_webhook_url: SecretStr | None = None
     slack_bot_token: SecretStr | None = None
@@ -58,6 +65,18 @@ class Settings(BaseModel):
         port = said.get("snowflake_port", "443")
         if not (port.isascii() and port.isdigit() and 1 <= int(port[:9]) <= 65_535):
             raise SettingsError(f"SNOWFLAKE_PORT is {port!r}; write a number from 1 to 65535, or unset it")
+        limit = said.get("memory_limit", "1GB")
+        if not _SIZE.fullmatch(limit):
+            raise SettingsError(
+                f"RECON_MEMORY_LIMIT is {limit!r}; write a size such as 8GB, 500MB or 1.5GiB, or unset it"
+            )
+        threads = said.get("threads", "1")
+        if not (threads.isascii() and threads.isdigit() and 1 <= int(threads[:9]) <= 1_024):
+            raise SettingsError(f"RECON_THREADS is {threads!r}; write a number from 1 to 1024, or unset it")
+        for field in ("step_rows", "grown_from"):
+            rows = said.get(field, "1")
+            if not (rows.isascii() and rows.isdigit() and int(rows[:18]) >= 1 and len(rows) <= 18):
+                raise SettingsError(f"{VARIABLES[field]} is {rows!r}; write a number of rows, or unset it")
         return cls(**said)
 
     def require(self, *fields: str, needed_by: str) -> None:
@@ -86,6 +105,10 @@ VARIABLES: Final[Mapping[str, str]] = {
     "target": "RECON_TARGET",
     "duckdb_path": "RECON_DUCKDB_PATH",
     "state_dir": "RECON_STATE_DIR",
+    "memory_limit": "RECON_MEMORY_LIMIT",
+    "threads": "RECON_THREADS",
+    "step_rows": "RECON_STEP_ROWS",
+    "grown_from": "RECON_GROWN_FROM",
     # All others are named in upper case, as the tools that own them do.
     **{
         field: field.upper()

@@ -83,6 +83,7 @@ class ReconProject:
     warehouse: Warehouse
     dbt: DbtProject
     runs: int = 0
+    limits: dict[str, int] = field(default_factory=dict)  # step_rows, grown_from of its runs
     landed: dict[str, list[Any]] = field(default_factory=dict)
 
     @classmethod
@@ -147,12 +148,42 @@ class ReconProject:
                 ]
                 self._replace(destination.export.table, rows, _COUNTS)
 
+    def land_more(self, messages: Iterable[Message], deliveries: Iterable[Delivery]) -> None:
+        """Append these rows to what Segment and the exports hold, as a loader does."""
+        more = {"messages": list(messages), "deliveries": list(deliveries)}
+        for source in self.workspace.sources:
+            rows = [
+                {
+                    "id": each.message_id,
+                    "event_text": each.event_text,
+                    "event": slug(each.event_text),
+                    **{name: getattr(each, name) for name in list(_TRACKS)[3:]},
+                }
+                for each in more["messages"]
+                if each.source == source.name
+            ]
+            self.warehouse.append(f"{source.schema_name}.tracks", self._table(rows, _TRACKS))
+        for destination in self.workspace.destinations:
+            rows = [
+                {name: getattr(each, name) for name in _EVENTS}
+                for each in more["deliveries"]
+                if each.destination == destination.name
+            ]
+            if rows:
+                self.warehouse.append(str(destination.export.table), self._table(rows, _EVENTS))
+        for kind, rows_of_kind in more.items():
+            self.landed[kind] += rows_of_kind
+
     def _replace(self, table: str, rows: list[dict[str, Any]], columns: Mapping[str, str]) -> None:
+        self.warehouse.replace(table, self._table(rows, columns), columns)
+
+    @staticmethod
+    def _table(rows: list[dict[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
         frame = pd.DataFrame(rows, columns=list(columns), dtype=object)
         for name, kind in columns.items():
             if kind in ("timestamp", "date"):
                 frame[name] = pd.to_datetime(frame[name]).astype("datetime64[us]")
-        self.warehouse.replace(table, frame.where(frame.notna(), None), columns)
+        return frame.where(frame.notna(), None)
 
     def run(
         self,
@@ -177,7 +208,12 @@ class ReconProject:
             as_of=as_of,
             from_day=from_day,
             to_day=to_day,
+            **self.limits,
         )
+        with self.warehouse.held():
+            return self._stages(context, judge, until, kill_after)
+
+    def _stages(self, context: RunContext, judge: bool, until: str, kill_after: str | None) -> dict[str, Any]:
         if not judge:
             self.warehouse.ensure(judged.CHECK_RESULTS, judged.CHECK_RESULTS_COLUMNS)
         returned = {}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +14,9 @@ from dagster_project.core.contracts import Workspace
 from dagster_project.core.documents import ConfigurationError
 from dagster_project.core.load import load_workspace
 from dagster_project.settings import Settings
+
+if TYPE_CHECKING:
+    from dagster_project.resources.snowflake_check import Probe
 
 
 def run_check(*, with_warehouse: bool, form: str) -> int:
@@ -35,12 +41,20 @@ def run_check(*, with_warehouse: bool, form: str) -> int:
             click.echo(str(error), err=True)
         return exit_codes.WRONG_USE
     absent = _absent(workspace, settings) if with_warehouse else []
+    answers = _answers(workspace, settings) if with_warehouse else []
+    absent += [f"{each.asked}: {each.fact}; {each.next_step}" for each in answers if not each.ok]
     if form == "json":
         problems = [
             {"file": None, "line": None, "column": None, "fact": each, "instead": ""} for each in absent
         ]
-        click.echo(json.dumps({"ok": not absent, "problems": problems}, indent=2, ensure_ascii=False))
+        told: dict[str, Any] = {"ok": not absent, "problems": problems}
+        if answers:
+            told["warehouse"] = [asdict(each) for each in answers]
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
     else:
+        for answer in answers:
+            if answer.ok:
+                click.echo(f"{answer.asked}: {answer.fact}")
         for each in absent:
             click.echo(each, err=True)
         if not absent:
@@ -52,12 +66,22 @@ def run_check(*, with_warehouse: bool, form: str) -> int:
     return exit_codes.WRONG_USE if absent else exit_codes.RECONCILED
 
 
+def _answers(workspace: Workspace, settings: Settings) -> list[Probe]:
+    """What a Snowflake account says of itself; a DuckDB file has nothing to grant and no partitions to tell."""
+    if settings.target != "snowflake":
+        return []
+    from dagster_project.resources.snowflake_check import probes
+    from dagster_project.session import warehouse_of
+
+    return list(probes(warehouse_of(settings), workspace, datetime.now(UTC).date()))
+
+
 def _absent(workspace: Workspace, settings: Settings) -> list[str]:
     """What the configuration names and the warehouse or the disk does not have, one sentence each."""
-    import glob
-
     from dagster_project.flow.exported import missing_export_parts
     from dagster_project.flow.sources import missing_source_parts
+    from dagster_project.resources.export_columns import ExportFileError
+    from dagster_project.resources.export_files import find_files
     from dagster_project.session import warehouse_of
 
     warehouse = warehouse_of(settings)
@@ -65,7 +89,14 @@ def _absent(workspace: Workspace, settings: Settings) -> list[str]:
     problems += missing_export_parts(warehouse, workspace).values()
     for destination in workspace.destinations:
         pattern = workspace.files_pattern(destination)
-        if pattern and not glob.glob(pattern, recursive=True):
+        if pattern is None or destination.export.files is None:
+            continue
+        try:
+            found = any(find_files(destination.export.files, workspace.root))
+        except ExportFileError as error:
+            problems.append(f"{pattern}: {error} (destinations/{destination.name}.yml)")
+            continue
+        if not found:
             problems.append(
                 f"no file matches {pattern}; check `export.files` in destinations/{destination.name}.yml"
             )

@@ -94,14 +94,41 @@ def generate(only_check: bool) -> None:
 @click.option("--from", "from_day", type=_Day(), help="first day, in each destination's zone")
 @click.option("--to", "to_day", type=_Day(), help="last day")
 @click.option("--as-of", type=_Moment(), help="run as of this time (default: now)")
+@click.option("--plan", is_flag=True, help="say what would run and over which days; needs no warehouse")
 @_FORMAT
-def run(from_day: date | None, to_day: date | None, as_of: datetime | None, form: str) -> None:
+def run(from_day: date | None, to_day: date | None, as_of: datetime | None, plan: bool, form: str) -> None:
     """Reconcile: the scheduled job as one Dagster run. Default: all days that are new or re-opened."""
-    from dagster_project.cli.run import run_run
-
     if from_day and to_day and from_day > to_day:
         raise click.UsageError(f"--from {from_day} is after --to {to_day}; swap them")
+    if plan:
+        from dagster_project.cli.plan import run_plan
+
+        sys.exit(run_plan(from_day=from_day, to_day=to_day, as_of=as_of, form=form))
+    from dagster_project.cli.run import run_run
+
     sys.exit(run_run(from_day=from_day, to_day=to_day, as_of=as_of, form=form))
+
+
+@recon.command()
+@click.option("--database", help="where Segment's schemas and ours are (default: SNOWFLAKE_DATABASE)")
+@click.option(
+    "--warehouse",
+    "warehouses",
+    multiple=True,
+    help="repeat it for several (default: SNOWFLAKE_WAREHOUSE and SNOWFLAKE_WAREHOUSE_LARGE)",
+)
+@click.option("--role", envvar="SNOWFLAKE_ROLE", default="SEGMENT_RECONCILIATION", show_default=True)
+@click.option("--reader-role", default="SEGMENT_RECONCILIATION_READER", show_default=True)
+@click.option("--user", help="who gets the role (default: SNOWFLAKE_USER)")
+def grants(
+    database: str | None, warehouses: tuple[str, ...], role: str, reader_role: str, user: str | None
+) -> None:
+    """Print the SQL that gives a Snowflake role the least it needs here, and readers theirs. Runs nothing."""
+    from dagster_project.cli.grants import run_grants
+
+    sys.exit(
+        run_grants(database=database, warehouses=warehouses, role=role, reader_role=reader_role, user=user)
+    )
 
 
 @recon.command()

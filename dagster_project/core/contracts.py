@@ -41,6 +41,8 @@ STARTS_ON: Final = date(2015, 1, 1)
 LOOKBACK_DAYS: Final = 35
 COMPLETE_AFTER: Final = timedelta(hours=24)
 
+STORES: Final = ("s3", "gs", "az")  # object stores that `export.files` may name by `scheme://bucket/...`
+
 IDENTIFIER_PATTERNS: Final[Mapping[str, str]] = {
     # Read by DuckDB (RE2), Snowflake and Python alike, and always against the whole value: so no anchors,
     # no look-around, no non-capturing groups.
@@ -114,7 +116,7 @@ class Export(_Frozen):
     """Where a destination's own record of what it received is found; exactly one of table and files."""
 
     table: str | None = None  # "schema.table"
-    files: str | None = None  # glob, as written; see Workspace.files_pattern
+    files: str | None = None  # glob or object-store address, as written; see Workspace.files_pattern
     format: str | None = None  # preset of column names
     columns: Columns = Columns()
     time_precision: timedelta = timedelta(seconds=1)  # what is left of a time once the destination stored it
@@ -214,9 +216,13 @@ class Workspace(_Frozen):
         return self.plans.get(name) or TrackingPlan(declared=False)
 
     def files_pattern(self, destination: str | Destination) -> str | None:
-        """The glob of a destination's files, resolved against the expectations folder; None for a table."""
+        """The glob of a destination's files; None for a table.
+
+        A path is resolved against the expectations folder, an object store's address stays as it is.
+        """
         found = self.destination(destination) if isinstance(destination, str) else destination
-        return None if found.export.files is None else str(self.root / found.export.files)
+        files = found.export.files
+        return files if files is None or "://" in files else str(self.root / files)
 
     def fingerprint(self, destination: str | Destination) -> str:
         """A stable hash of what decides a destination's expected grid and its matching.

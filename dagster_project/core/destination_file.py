@@ -12,6 +12,7 @@ from dagster_project.core.contract_file import ContractFile
 from dagster_project.core.contracts import (
     COMPLETE_AFTER,
     IDENTIFIER_PATTERNS,
+    STORES,
     Clock,
     Columns,
     Destination,
@@ -30,6 +31,7 @@ from dagster_project.core.slug import slug
 
 _ALL: Final = "all"
 _FILES: Final = re.compile(r".*(\.csv|\.jsonl)(\.gz|\.zst)?|.*\.parquet|.*[*?\]]", re.DOTALL)
+_BUCKET: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{1,221}"  # the longest is Google's, with a domain in it
 _COLUMNS_OF_GRAIN: Final = {
     "event": ("event_name", "event_time", "user_id", "anonymous_id", "message_id"),
     "daily_counts": ("event_name", "day", "count"),
@@ -273,7 +275,14 @@ class DestinationReader:
 
     def _files(self, found: Mapping[str, Node]) -> str | None:
         files = self._file.text(found, "files")
-        if files is not None and not _FILES.fullmatch(files.rpartition("/")[2]):
+        if files is None:
+            return None
+        if "://" in files:
+            wrong = _wrong_address(files)
+            if wrong is not None:
+                self._file.wrong(found["files"], *wrong)
+                return files
+        if not _FILES.fullmatch(files.rpartition("/")[2]):
             fact = f"`files` {shown(files)} names no kind of file that is read"
             instead = "end it in .csv, .jsonl (also .gz or .zst) or .parquet, such as `exports/name/*.csv.gz`"
             self._file.wrong(found["files"], fact, instead)
@@ -329,6 +338,26 @@ class DestinationReader:
             fact = f"matching {chosen} needs grain event and {needs[chosen]}"
             self._file.wrong(top["matching"], fact, f"write `matching: {possible[0]}`, or name the column")
         return chosen
+
+
+def _wrong_address(files: str) -> tuple[str, str] | None:
+    """What is wrong with an object store's address, and what to write instead; None when nothing is."""
+    scheme, _, path = files.partition("://")
+    bucket, slash, key = path.partition("/")
+    form = f"write `{scheme if scheme in STORES else STORES[0]}://bucket/folder/*.csv.gz`"
+    if scheme not in STORES:
+        known = listed(f"{each}://" for each in STORES)
+        return f"`files` begins with {shown(scheme)}://, which is not read", f"write {known}, or a path"
+    if "@" in bucket:
+        # Not shown: what stands before it is a password more often than not.
+        return "`files` holds credentials", f"{form}, and set them in the environment of the job"
+    if not bucket:
+        return f"`files` {shown(files)} names no bucket", form
+    if not re.fullmatch(_BUCKET, bucket):
+        return f"`files` names the bucket {shown(bucket)}, which cannot be one", form
+    if not slash or not key or "//" in path:
+        return f"`files` {shown(files)} names no objects of a bucket", form
+    return None
 
 
 class _PlannedNames:

@@ -169,7 +169,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, Key]]] = {
         "table": Key("The table in the warehouse, as schema.table.", _text(pattern=f"^{TABLE_PATTERN}$")),
         "files": Key(
             "Pattern of files (csv, jsonl, parquet; csv and jsonl also .gz or .zst), relative to the "
-            "expectations folder, or absolute.",
+            "expectations folder, absolute, or in an object store (s3://, gs://, az://).",
             _text(),
         ),
         "format": Key("Preset of column names, clock and time precision.", _choice(tuple(PRESETS))),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 _UNDERSCORE = ord("_")
 
 
@@ -17,6 +19,7 @@ def _digit(byte: int) -> bool:
     return 0x30 <= byte <= 0x39
 
 
+@lru_cache(maxsize=65_536)  # a run asks for each name of a plan some ten times
 def slug(raw: str) -> str:
     """What go-snakecase makes of `raw`, byte for byte.
 

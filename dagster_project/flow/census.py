@@ -27,6 +27,8 @@ CENSUS_SINCE: Final = {"kind": "varchar", "name": "varchar", "since": "date"}
 CONTRACTS: Final = {"kind": "varchar", "name": "varchar", "fingerprint": "varchar"}
 # A copy of a message may come this much later and change which copy is the first (dbt var dedupe_days).
 DEDUPE_DAYS: Final = 7
+# Up to so many rows that are read again, and held before, it is cheap (2 s) to look where each belonged.
+EXACT_ROWS: Final = 2_000_000
 
 _SECONDS = {"duckdb": "epoch_ms({0}) // 1000", "snowflake": "date_part('epoch_second', {0})"}
 # A name's share in the checksum; small enough that a day's sum stays far from overflow.
@@ -34,12 +36,20 @@ _NAME = {"duckdb": "(hash({0}) % 1000003)", "snowflake": "mod(abs(hash({0})), 10
 
 
 def take_census(
-    warehouse: Warehouse, kind: str, name: str, view: str, *, grain: str, since: date | None, as_of: datetime
+    warehouse: Warehouse,
+    kind: str,
+    name: str,
+    view: str,
+    *,
+    grain: str,
+    since: date | None,
+    as_of: datetime,
+    after_position: int | None = None,
 ) -> pd.DataFrame:
     """Rows and checksum per day of one staging view: ``kind, name, day, rows_seen, checksum``.
 
     ``as_of`` is in the view's own clock (UTC for a source, the export's zone for a destination). A day of
-    null gathers rows whose time cannot be read.
+    null gathers rows whose time cannot be read. With ``after_position`` only rows that landed behind it.
     """
     seconds, name_share = _SECONDS[warehouse.dialect], _NAME[warehouse.dialect]
     if kind == "source":
@@ -60,7 +70,8 @@ def take_census(
             select cast({time} as date) as day, {label} as label, count(*) as n,
                 coalesce({first}, 0) as a, coalesce({second}, 0) as b, coalesce({extra}, 0) as c
             from {view}
-            where ({time} is null) or ({time} <= cast(:as_of as timestamp) and {time} >= cast(:since as timestamp))
+            where (({time} is null) or ({time} <= cast(:as_of as timestamp) and {time} >= cast(:since as timestamp)))
+            {"" if after_position is None else f"and landed_position > {int(after_position)}"}
             group by 1, 2
         ) as counted
         group by day
@@ -90,11 +101,38 @@ def begun_days(warehouse: Warehouse, kind: str) -> dict[str, list[date]]:
 
     What it has read may be gone from what is landed, and then no census tells that it was ever there.
     """
-    table = "input_received_days" if kind == "source" else "input_export_days"
+    table = "run_received_days" if kind == "source" else "run_export_days"
     found: dict[str, list[date]] = {}
     for row in rows_of(warehouse.frame(f"select {kind} as name, day from {WORK}.{table}")):
         found.setdefault(row.name, []).append(as_day(row.day))
     return found
+
+
+def rows_may_leave(warehouse: Warehouse) -> bool:
+    """Whether rows of the days that are read again may go away, or to another day, and leave something unanswered.
+
+    To be asked when both censuses of the run are taken. Up to `EXACT_ROWS` it is always looked; beyond, only where
+    a day holds fewer rows than before, or as many others: a large day that grew is taken to have kept what it had.
+    """
+    held = 0
+    for kind, column, days in (
+        ("source", "source", "run_received_days"),
+        ("destination", "destination", "run_export_days"),
+    ):
+        found = warehouse.frame(
+            f"select coalesce(sum(s.rows_seen), 0) as held, "
+            "count(case when c.rows_seen is null or (c.rows_seen <= s.rows_seen and c.checksum <> s.checksum) "
+            "then 1 end) as shrunk "
+            f"from {WORK}.state_census as s "
+            f"inner join {WORK}.{days} as r on r.{column} = s.name and r.day = s.day and r.after_position is null "
+            f"left join {WORK}.census_{kind}s as c on c.name = s.name and c.day = s.day "
+            "where s.kind = :kind",
+            kind=kind,
+        ).iloc[0]
+        if found["shrunk"]:
+            return True
+        held += int(found["held"])
+    return 0 < held <= EXACT_ROWS
 
 
 def with_following(days: Iterable[date], known: Iterable[date]) -> list[date]:
@@ -133,26 +171,29 @@ def forget_other_version(warehouse: Warehouse, dbt: DbtProject) -> None:
     with warehouse.transaction() as session:
         for table in dbt.accumulating():
             session.execute(f"drop table if exists {table}")
-        session.execute(f"delete from {WORK}.state_census")
-        session.execute(f"delete from {WORK}.state_open_days")
-        session.execute(f"delete from {WORK}.state_contracts")
+        for table in (
+            *("state_census", "state_open_days", "state_contracts", "state_read", "state_matched"),
+            *("state_positions", "census_positions"),
+        ):
+            session.execute(f"delete from {WORK}.{table}")
 
 
 def fingerprints(workspace: Workspace) -> pd.DataFrame:
     """What decides how each source is read and each destination is matched: ``kind, name, fingerprint``.
 
-    A source's has the plan's rules, the identifier formats, the consent categories and the engine that made
-    the keys (DuckDB's `hash` may change with a release); a change reads its days again.
+    A source's has the plan's rules, the identifier formats, the consent categories, the clocks and the engine that
+    made the keys (DuckDB's `hash` may change with a release); a change reads its days again.
     """
     tables = contract_tables(workspace, as_of=datetime(2000, 1, 1))
     rules = tables["input_property_rules"]
     formats = tables["input_formats"].to_csv()
     consents = ",".join(sorted({each.consent for each in workspace.destinations if each.consent}))
+    clocks = ",".join(sorted({each.clock for each in workspace.destinations}))
     rows = []
     for source in workspace.sources:
         own = rules[rules["source"] == source.name].drop(columns=["rule_index"]).to_csv(index=False)
         planned = "\x1f".join(sorted(workspace.plan_for(source).events))
-        text = "\x1e".join([source.schema_name, own, planned, formats, consents, duckdb.__version__])
+        text = "\x1e".join([source.schema_name, own, planned, formats, consents, clocks, duckdb.__version__])
         rows.append({"kind": "source", "name": source.name, "fingerprint": _digest(text)})
     for destination in workspace.destinations:
         rows.append(
@@ -196,6 +237,9 @@ def remember(warehouse: Warehouse, workspace: Workspace, dbt: DbtProject) -> Non
             session.execute(
                 f"insert into {WORK}.state_census select * from {WORK}.{table} where day is not null"
             )
+        # Where a table could not be followed by position, what is known of it is out of date.
+        session.execute(f"delete from {WORK}.state_positions")
+        session.execute(f"insert into {WORK}.state_positions select * from {WORK}.census_positions")
         read = set(session.frame(f"select name from {WORK}.census_sources_since")["name"])
         kept = session.frame(f"select * from {WORK}.state_contracts where kind = 'source'")
         done = now[(now["kind"] == "destination") | now["name"].isin(read)]
@@ -203,9 +247,11 @@ def remember(warehouse: Warehouse, workspace: Workspace, dbt: DbtProject) -> Non
         kept = kept[~kept["name"].isin(read)]
         sql = pd.DataFrame([{"kind": "sql", "name": "dbt", "fingerprint": dbt.fingerprint()}])
         session.replace(f"{WORK}.state_contracts", pd.concat([done, kept, sql]), CONTRACTS)
-        session.execute(f"delete from {WORK}.input_received_days")
-        session.execute(f"delete from {WORK}.input_export_days")
-        session.execute(f"delete from {WORK}.state_open_days")
+        for table in (
+            *("input_received_days", "input_export_days", "input_step_days", "input_recalled_keys"),
+            *("run_received_days", "run_export_days", "state_read", "state_matched", "state_open_days"),
+        ):
+            session.execute(f"delete from {WORK}.{table}")
         session.execute(
             f"insert into {WORK}.state_open_days select destination, day from {WORK}.int_open_days where not in_scope"
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -25,6 +27,11 @@ class RunContext:
     from_day: date | None = None
     to_day: date | None = None
     ui_url: str | None = None  # where the Dagster UI answers, for links in messages
+    # A step holds its rows' keys in memory at once: 50 million take about 4 GB at the join, and spill beyond.
+    step_rows: int = 50_000_000
+    # From so many rows on, a table that only grew is read from where the last run ended; see flow/growth.py.
+    grown_from: int = 5_000_000
+    tell: Callable[[str], None] = logging.getLogger("recon").info  # progress within a stage
 
 
 @dataclass(frozen=True)

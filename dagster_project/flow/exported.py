@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import pandas as pd
 
@@ -15,12 +15,25 @@ from dagster_project.flow.census import (
     begun_days,
     changed_days,
     fingerprints,
+    rows_may_leave,
     take_census,
 )
 from dagster_project.flow.context import Health, RunContext
+from dagster_project.flow.growth import grown, keep_positions, position_now, positions_before
 from dagster_project.flow.inputs import TABLES, WORK, local, write_inputs
 from dagster_project.flow.landing import land_files
 from dagster_project.flow.sources import first_line, looked_back_to
+from dagster_project.flow.steps import (
+    in_steps,
+    landed_rows,
+    nullable,
+    read_already,
+    remember_read,
+    run_days,
+    signatures,
+    told,
+    write_days,
+)
 from dagster_project.resources.warehouse import Warehouse
 
 HEALTH = {
@@ -36,7 +49,7 @@ def read_exports(context: RunContext) -> list[Health]:
     """Land export files, stage every export, and read again the days whose rows changed.
 
     A destination that cannot be read is told in its `Health`; what was read of it earlier stays as it is.
-    Writes `input_export_days`, `export_health`, `int_deliveries`, `int_export_counts` and `arrival_observations`.
+    Writes `run_export_days`, `export_health`, `int_deliveries`, `int_export_counts` and `arrival_observations`.
     """
     warehouse, workspace = context.warehouse, context.workspace
     problems: dict[str, str] = {}
@@ -51,7 +64,13 @@ def read_exports(context: RunContext) -> list[Health]:
     context.dbt.run([f"stg_destination__{each.name}" for each in workspace.destinations])
 
     before = warehouse.frame(f"select * from {WORK}.state_census where kind = 'destination'")
+    known = warehouse.frame(f"select * from {WORK}.state_contracts where kind = 'destination'")
+    contracts_before = dict(zip(known["name"], known["fingerprint"], strict=True))
+    now = fingerprints(workspace)
+    contracts = dict(zip(now["name"], now["fingerprint"], strict=True))
     begun = begun_days(warehouse, "destination")
+    positions = positions_before(warehouse, "destination")
+    reached: list[dict[str, object]] = []
     censuses: list[pd.DataFrame] = []
     ranges: list[dict[str, object]] = []
     to_read: list[dict[str, object]] = []
@@ -62,16 +81,41 @@ def read_exports(context: RunContext) -> list[Health]:
             results.append(Health(name, "broken", problems[name]))
             continue
         own = before[before["name"] == name]
-        since = looked_back_to(context) - timedelta(days=1) if len(own) else None
+        # Under another contract every day is read again, for its rows may mean something else.
+        same_contract = contracts_before.get(name) == contracts[name]
+        since = looked_back_to(context) - timedelta(days=1) if len(own) and same_contract else None
+        view = f"{WORK}.stg_destination__{name}"
+        now_there = local(context.as_of, destination.timezone)
         try:
-            census = take_census(
-                warehouse,
-                "destination",
-                name,
-                f"{WORK}.stg_destination__{name}",
-                grain=destination.grain,
-                since=since,
-                as_of=local(context.as_of, destination.timezone),
+            only_grew = position = None
+            if destination.grain == "event":
+                if since is not None and context.from_day is None:
+                    only_grew = grown(
+                        warehouse,
+                        "destination",
+                        name,
+                        view,
+                        before=positions.get(name),
+                        own=own,
+                        since=since,
+                        as_of=now_there,
+                        grown_from=context.grown_from,
+                    )
+                position = position_now(
+                    warehouse, "destination", name, view, as_of=now_there, grown_from=context.grown_from
+                )
+            census = (
+                only_grew.census
+                if only_grew is not None
+                else take_census(
+                    warehouse,
+                    "destination",
+                    name,
+                    view,
+                    grain=destination.grain,
+                    since=since,
+                    as_of=now_there,
+                )
             )
         except Exception as error:
             problems[name] = (
@@ -79,8 +123,20 @@ def read_exports(context: RunContext) -> list[Health]:
             )
             results.append(Health(name, "broken", problems[name]))
             continue
-        days = sorted({*changed_days(census, own, since), *begun.get(name, [])})
-        to_read += [{"destination": name, "day": day} for day in days]
+        if position is not None:
+            reached.append(position)
+        if only_grew is not None:
+            after, again = only_grew.after_position, {*begun.get(name, [])}
+            days = sorted({*only_grew.days, *again})
+        else:
+            after = None
+            changed = changed_days(census, own if same_contract else own.assign(checksum=None), since)
+            again = {*changed, *begun.get(name, [])}
+            days = sorted(again)
+        to_read += [
+            {"destination": name, "day": day, "after_position": None if day in again else after}
+            for day in days
+        ]
         dated = census[census["day"].notna()]
         timeless = int(census.loc[census["day"].isna(), "rows_seen"].sum())
         total = int(census["rows_seen"].sum())
@@ -99,15 +155,36 @@ def read_exports(context: RunContext) -> list[Health]:
         )
         censuses.append(dated)
         ranges.append({"kind": "destination", "name": name, "since": since})
-    _write(context, problems, to_read, censuses, ranges, results)
-    _open_days_to_be_read_again(context)
-    context.dbt.run(["int_deliveries", "int_export_counts"])
+    _write(context, problems, to_read, censuses, ranges, reached, results)
+    if rows_may_leave(warehouse):
+        _open_days_that_rows_leave(context)
+    _read_deliveries(context)
     # What was read of a broken export earlier is still there, and says nothing of today.
     observe_arrivals(context, [each.name for each in results if each.name not in problems])
     return results
 
 
-def _open_days_to_be_read_again(context: RunContext) -> None:
+def _read_deliveries(context: RunContext) -> None:
+    """Read the days to read, in steps; those that a run which never ended has read stay as they are."""
+    days_read = run_days(context, "destination")
+    contracts = signatures(context, "destination")
+    done = read_already(context, "destination", contracts)
+    left = {pair: after for pair, after in days_read.items() if pair not in done}
+    rows: dict[date, int] = {}
+    for (_, day), count in landed_rows(context, "destination").items():
+        rows[day] = rows.get(day, 0) + count
+    steps = in_steps({day for _, day in left}, rows, context.step_rows) or [[]]
+    for number, days in enumerate(steps):
+        step = {pair: after for pair, after in left.items() if pair[1] in set(days)}
+        if days:
+            told(context, "exported", days, len(steps) - number)
+        write_days(context, "input_export_days", step)
+        context.dbt.run(["int_deliveries", "int_export_counts"])
+        remember_read(context, "destination", step, contracts)
+    write_days(context, "input_export_days", days_read)
+
+
+def _open_days_that_rows_leave(context: RunContext) -> None:
     """Open the days to which what is read again has belonged so far, for rows may leave the day they are on.
 
     Before anything is rebuilt: afterwards nobody knows where a row that is gone belonged.
@@ -115,18 +192,11 @@ def _open_days_to_be_read_again(context: RunContext) -> None:
     warehouse = context.warehouse
     if not warehouse.exists(f"{WORK}.int_messages"):
         return
-    held = warehouse.frame(
-        f"select 1 as x where exists (select 1 from {WORK}.int_messages as m "
-        f"inner join {WORK}.input_received_days as d on m.source = d.source and m.received_day = d.day) "
-        f"or exists (select 1 from {WORK}.int_deliveries as e "
-        f"inner join {WORK}.input_export_days as d on e.destination = d.destination and e.day = d.day)"
-    )
-    if held.empty:
-        return
-    context.dbt.run(["int_linked_days", "int_open_days"])
+    context.dbt.run(["int_leaving_days", "int_open_days"])
     warehouse.execute(
-        f"insert into {WORK}.state_open_days select o.destination, o.day from {WORK}.int_open_days as o "
-        f"where not exists (select 1 from {WORK}.state_open_days as s "
+        f"insert into {WORK}.state_open_days select o.destination, o.day from ("
+        f"select destination, day from {WORK}.int_open_days union select destination, day from {WORK}.int_leaving_days"
+        f") as o where not exists (select 1 from {WORK}.state_open_days as s "
         "where s.destination = o.destination and s.day = o.day)"
     )
 
@@ -144,6 +214,7 @@ def _write(
     to_read: list[dict[str, object]],
     censuses: list[pd.DataFrame],
     ranges: list[dict[str, object]],
+    reached: list[dict[str, object]],
     results: list[Health],
 ) -> None:
     warehouse = context.warehouse
@@ -167,12 +238,13 @@ def _write(
     warehouse.ensure(f"{WORK}.export_health", HEALTH)
     with warehouse.transaction() as session:
         session.replace(
-            f"{WORK}.input_export_days",
-            pd.DataFrame(to_read, columns=["destination", "day"]),
-            TABLES["input_export_days"],
+            f"{WORK}.run_export_days",
+            nullable(pd.DataFrame(to_read, columns=list(TABLES["run_export_days"]))),
+            TABLES["run_export_days"],
         )
+        keep_positions(session, "destination", reached)
         # Remembered before anything is rebuilt: a run that dies here leaves the days open for the next.
-        open_days = to_read + changed
+        open_days = [{"destination": each["destination"], "day": each["day"]} for each in to_read] + changed
         if open_days:
             session.append(f"{WORK}.state_open_days", pd.DataFrame(open_days, columns=["destination", "day"]))
         session.replace(

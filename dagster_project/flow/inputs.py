@@ -78,8 +78,36 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "input_segment_names": {"kind": "varchar", "name": "varchar"},
     "input_formats": {"format_index": "bigint", "identifier": "varchar", "pattern": "varchar"},
-    "input_received_days": {"source": "varchar", "day": "date"},
-    "input_export_days": {"destination": "varchar", "day": "date"},
+    "input_received_days": {"source": "varchar", "day": "date", "after_position": "bigint"},
+    "input_export_days": {"destination": "varchar", "day": "date", "after_position": "bigint"},
+    "input_step_days": {"destination": "varchar", "day": "date"},
+    "input_recalled_keys": {"message_key": "key"},
+    "run_received_days": {"source": "varchar", "day": "date", "after_position": "bigint"},
+    "run_export_days": {"destination": "varchar", "day": "date", "after_position": "bigint"},
+    # What the steps of a run that has not ended have done, so that the next run goes on from there.
+    "state_read": {
+        "kind": "varchar",
+        "name": "varchar",
+        "day": "date",
+        "rows_seen": "bigint",
+        "checksum": "varchar",
+    },
+    # How far a table had been read when a run ended: rows behind `position` have landed since.
+    "state_positions": {
+        "kind": "varchar",
+        "name": "varchar",
+        "position": "bigint",
+        "rows_total": "bigint",
+        "sample": "varchar",
+    },
+    "census_positions": {
+        "kind": "varchar",
+        "name": "varchar",
+        "position": "bigint",
+        "rows_total": "bigint",
+        "sample": "varchar",
+    },
+    "state_matched": {"destination": "varchar", "day": "date", "as_of": "timestamp"},
     "state_open_days": {"destination": "varchar", "day": "date"},
     "diagnosis_limits": {
         "destination": "varchar",

@@ -38,10 +38,11 @@ from dagster_project.generate.suites import (
     is_generated,
     read_suite,
 )
+from dagster_project.resources.outcomes import Memory, Outcome
 
 if TYPE_CHECKING:
     from dagster_project.flow.context import RunContext
-    from dagster_project.resources.gx import Outcome
+    from dagster_project.resources.gx import Suites
     from dagster_project.resources.warehouse import Warehouse, WarehouseSession
 
 logger = logging.getLogger(__name__)
@@ -158,37 +159,73 @@ def judge(
     docs_dir: Path | None,
     *,
     judged_at: datetime | None = None,
+    memory: Path | None = None,
 ) -> list[CheckResult]:
     """Judges these days of these destinations, and all sources on the days of any of them.
 
     Writes `reconciliation_work.check_results` and, unless `docs_dir` is None, Data Docs. A check that cannot
-    be judged is an ERROR and stops no other one.
+    be judged is an ERROR and stops no other one. With the file `memory`, a suite that has the rows before it
+    that it had last time is not judged again: its outcomes and its page stand.
     """
     wanted = _wanted(workspace, days)
     if not wanted:
         return []
     every_day = sorted({day for some in wanted.values() for day in some})
     evidence, broken = _read_evidence(warehouse, every_day)
-    # Here, not above: the import takes seconds, and only a run that judges should pay for it.
-    from dagster_project.resources.gx import Suites
-
-    runner = Suites()
+    if memory is not None and docs_dir is not None and not (docs_dir / "index.html").exists():
+        memory.unlink(missing_ok=True)  # a page that is gone can only be written from what is judged now
+    court = _Court(Memory(memory))
     results: list[CheckResult] = []
     for suite in _suites(suites_dir, workspace, wanted):
-        results += _judge_suite(suite, runner, evidence, broken, workspace, wanted[suite.subject])
+        results += _judge_suite(suite, court, evidence, broken, workspace, wanted[suite.subject])
     write_results(warehouse, run_id, results)
-    if docs_dir is not None:
-        try:
-            runner.write_docs(
-                docs_dir,
-                docs_dir.parent / "gx",
-                run_id=run_id,
-                judged_at=_in_utc(judged_at or datetime.now(UTC)),
-                keep=[path.stem for path in suites_dir.glob("*.json")],
-            )
-        except Exception:  # the verdicts stand without their pages
-            logger.warning("Data Docs could not be written to %s", docs_dir, exc_info=True)
+    suites = [path.stem for path in suites_dir.glob("*.json")]
+    try:
+        if docs_dir is not None:
+            court.write_docs(docs_dir, run_id, _in_utc(judged_at or datetime.now(UTC)), suites)
+    except Exception:  # the verdicts stand without their pages
+        logger.warning("Data Docs could not be written to %s", docs_dir, exc_info=True)
+    else:
+        # After the pages: what is remembered is not judged again, and so has no other chance of a page.
+        court.memory.save(suites)
     return results
+
+
+class _Court:
+    """Great Expectations, once there are rows before it that it has not seen."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self._judges: Suites | None = None
+
+    def run(self, name: str, expectations: Sequence[Mapping[str, Any]], frame: pd.DataFrame) -> list[Outcome]:
+        """One outcome for each expectation, in their order."""
+        known = self.memory.recall(name, expectations, frame)
+        if known is not None:
+            return known
+        outcomes = self._suites().run(name, expectations, frame)
+        self.memory.keep(name, outcomes)
+        return outcomes
+
+    def write_docs(self, docs_dir: Path, run_id: str, judged_at: datetime, suites: Sequence[str]) -> None:
+        """Write the pages of what was judged, and take away those of suites that are gone."""
+        gone = self.memory.knows_more_than(suites)
+        if self._judges is None and not gone and (docs_dir / "index.html").exists():
+            return
+        self._suites().write_docs(
+            docs_dir, docs_dir.parent / "gx", run_id=run_id, judged_at=judged_at, keep=suites
+        )
+
+    def _suites(self) -> Suites:
+        if self._judges is None:
+            # Here, not above: the import takes seconds, and only a run that judges should pay for it.
+            from dagster_project.resources.lean_import import import_great_expectations
+
+            import_great_expectations()
+            from dagster_project.resources.gx import Suites
+
+            self._judges = Suites()
+        return self._judges
 
 
 def write_results(warehouse: Warehouse, run_id: str, results: Iterable[CheckResult]) -> None:
@@ -332,7 +369,7 @@ def _owner_by_meta(path: Path, workspace: Workspace) -> tuple[Subject, str] | No
 
 def _judge_suite(
     suite: _Suite,
-    runner: Any,
+    court: _Court,
     evidence: Evidence,
     broken: Mapping[str, str],
     workspace: Workspace,
@@ -365,7 +402,7 @@ def _judge_suite(
             _error(suite, each, rule_id, problem, days)
             for each, rule_id in zip(suite.expectations, rule_ids, strict=True)
         ]
-    outcomes = runner.run(suite.name, suite.expectations, frame)
+    outcomes = court.run(suite.name, suite.expectations, frame)
     for expectation, rule_id, outcome in zip(suite.expectations, rule_ids, outcomes, strict=True):
         results.append(_result(suite, expectation, rule_id, outcome, frame, days))
     return results
@@ -557,4 +594,5 @@ def judge_window(context: RunContext) -> list[CheckResult]:
         context.run_id,
         context.state_dir / "data_docs",
         judged_at=context.as_of,
+        memory=context.state_dir / "gx_outcomes.json",
     )

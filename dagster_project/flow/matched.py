@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
 
+import pandas as pd
+
+from dagster_project.flow.census import as_day, rows_of
 from dagster_project.flow.context import RunContext
-from dagster_project.flow.inputs import WORK
+from dagster_project.flow.inputs import TABLES, WORK
+from dagster_project.flow.steps import (
+    added,
+    in_steps,
+    landed_rows,
+    matched_already,
+    open_days,
+    told,
+    write_days,
+)
 from dagster_project.resources.dbt import ModelResult
 
+REACH_DAYS: Final = 8  # dbt's var reach_days, and the day that a zone may be apart
+
+# Views that stand as long as the contract does, then what each step makes anew, in the order of the rungs.
+VIEWS = ["int_route_names", "int_differences_daily"]
 MODELS = [
-    "int_window_days",
-    "int_route_names",
-    "int_far_messages",
-    "int_far_deliveries",
+    "int_window_slots",
+    "int_window_messages",
     "int_window_expected",
     "int_window_deliveries",
     "int_matches",
+    "int_far_messages",
+    "int_far_deliveries",
+    "int_links",
     "int_id_differences",
+    "int_delivered_ids",
+    "int_missing_ids",
     "int_variant_matches",
     "int_user_matches",
     "int_missing",
@@ -28,7 +49,6 @@ MODELS = [
     "int_delivery_hours_daily",
     "int_not_expected_daily",
     "int_delivery_names_daily",
-    "int_differences_daily",
 ]
 
 
@@ -46,13 +66,112 @@ class Matched:
 
 
 def match(context: RunContext) -> Matched:
-    """Match the window and keep what differs; returns the sums over the days that were open."""
-    models = context.dbt.run(MODELS)
+    """Match the open days, in steps, and keep what differs; returns the sums over the days that were open.
+
+    A step writes its days whole and notes them, so a run that is killed goes on behind the last finished step. A row
+    read in this run may belong, by its id, to a day outside of its step: such a day is done again, once a key.
+    """
+    warehouse = context.warehouse
+    _forget_outdated(context)
+    limit = context.step_rows
+    rows = _rows_of_days(context)
+    models: list[ModelResult] = []
+    done = matched_already(context)
+    first = True
+    while todo := [pair for pair in open_days(context) if pair not in done]:
+        steps = in_steps({day for _, day in todo}, rows, limit)
+        days = set(steps[0])
+        step = [pair for pair in todo if pair[1] in days]
+        told(context, "matched", steps[0], len(steps))
+        write_days(context, "input_step_days", step)
+        _recall(context)
+        models = added(models, context.dbt.run([*VIEWS, *MODELS] if first else MODELS))
+        first = False
+        _note(context, step)
+        done = matched_already(context)
+    if first:
+        # Nothing is open: what earlier runs found still needs its views.
+        models = context.dbt.run(VIEWS)
     books = ["expected", "delivered", "missing", "pending", "duplicates", "unexpected"]
-    sums = context.warehouse.frame(
+    sums = warehouse.frame(
         "select "
         + ", ".join(f"coalesce(sum(c.{name}), 0) as {name}" for name in books)
         + f" from {WORK}.int_cells_daily"
         f" as c inner join {WORK}.int_open_days as o on c.destination = o.destination and c.day = o.day where o.in_scope"
     ).iloc[0]
     return Matched(**{name: int(sums[name]) for name in books}, models=models)
+
+
+def _forget_outdated(context: RunContext) -> None:
+    """Of what a run that never ended has matched as of another time, forget what was not complete then."""
+    warehouse = context.warehouse
+    before = matched_already(context)
+    if not any(as_of != context.as_of for as_of in before.values()):
+        return
+    waiting = warehouse.frame(
+        f"select destination, day from {WORK}.int_cells_daily "
+        "group by 1, 2 having min(case when mature then 1 else 0 end) = 0 or sum(pending) > 0"
+    )
+    open_still = {(row.destination, as_day(row.day)) for row in rows_of(waiting)}
+    kept = [
+        (*pair, as_of) for pair, as_of in before.items() if as_of == context.as_of or pair not in open_still
+    ]
+    frame = pd.DataFrame(kept, columns=list(TABLES["state_matched"]))
+    warehouse.replace(f"{WORK}.state_matched", frame, TABLES["state_matched"])
+
+
+def _recall(context: RunContext) -> None:
+    """Add to the recalled keys what earlier runs found twice or unanswered within reach of this step."""
+    warehouse = context.warehouse
+    if not warehouse.exists(f"{WORK}.int_differences"):
+        return
+    warehouse.execute(
+        f"insert into {WORK}.input_recalled_keys "
+        f"select distinct d.message_key from {WORK}.int_differences as d "
+        f"where d.difference in ('duplicate', 'unexpected') and d.message_key is not null "
+        "and d.day between :first and :last "
+        f"and d.message_key not in (select r.message_key from {WORK}.input_recalled_keys as r)",
+        **_reach(context),
+    )
+
+
+def _reach(context: RunContext) -> dict[str, date]:
+    days = context.warehouse.frame(
+        f"select min(day) as first, max(day) as last from {WORK}.input_step_days"
+    ).iloc[0]
+    reach = timedelta(days=REACH_DAYS)
+    return {"first": as_day(days["first"]) - reach, "last": as_day(days["last"]) + reach}
+
+
+def _note(context: RunContext, step: list[tuple[str, date]]) -> None:
+    """Keep that a step is done, and have done again what its rows belong to outside of it."""
+    warehouse = context.warehouse
+    links = warehouse.frame(f"select distinct destination, day from {WORK}.int_links")
+    linked = {(row.destination, as_day(row.day)) for row in rows_of(links)}
+    opened = set(open_days(context))
+    new = sorted(linked - opened)
+    frame = pd.DataFrame(
+        [(name, day, context.as_of) for name, day in step], columns=list(TABLES["state_matched"])
+    )
+    with warehouse.transaction() as session:
+        session.append(f"{WORK}.state_matched", frame)
+        if linked:
+            session.execute(
+                f"delete from {WORK}.state_matched where exists (select 1 from {WORK}.int_links as l "
+                "where l.destination = state_matched.destination and l.day = state_matched.day)"
+            )
+            session.execute(
+                f"insert into {WORK}.input_recalled_keys select distinct message_key from {WORK}.int_links"
+            )
+            session.append(f"{WORK}.state_open_days", pd.DataFrame(new, columns=["destination", "day"]))
+    if new:
+        context.dbt.run(["int_open_days"])
+
+
+def _rows_of_days(context: RunContext) -> dict[date, int]:
+    """Rows that a day brings into a step: about as many as landed on it."""
+    rows: dict[date, int] = {}
+    for kind in ("source", "destination"):
+        for (_, day), count in landed_rows(context, kind).items():
+            rows[day] = rows.get(day, 0) + count
+    return rows

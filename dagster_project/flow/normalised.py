@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
+from itertools import groupby
 
 import pandas as pd
 
-from dagster_project.flow.census import as_day, calendar, rows_of
+from dagster_project.flow.census import as_day, calendar, rows_of, with_following
 from dagster_project.flow.context import RunContext
 from dagster_project.flow.inputs import WORK
+from dagster_project.flow.steps import (
+    added,
+    in_steps,
+    landed_rows,
+    read_already,
+    remember_read,
+    run_days,
+    signatures,
+    told,
+    write_days,
+)
 from dagster_project.resources.dbt import ModelResult
 
+# What a step reads, and counts of its rows, the whole run's days after it.
+STEP_MODELS = ["int_messages", "int_message_counts", "int_twins"]
 MODELS = [
-    "int_messages",
-    "int_linked_days",
     "int_open_days",
     "int_versions_daily",
     "event_names_daily",
     "int_twins_daily",
     "int_identifier_shapes_daily",
+    "int_event_table_reads",
     "int_broken_rows",
     "int_property_violations",
-    "int_property_fill",
     "int_property_fill_daily",
     "plan_violations_daily",
     "int_names",
@@ -42,17 +54,82 @@ def normalise(context: RunContext) -> Normalised:
     """Read the days to read, and find every day that new or changed rows belong to."""
     warehouse = context.warehouse
     _open_quiet_and_immature_days(context)
-    models = context.dbt.run(MODELS)
+    models = _read_messages(context)
+    models += context.dbt.run(MODELS)
     if _open_days_of_changed_names(context):
         models += context.dbt.run(["int_open_days"])
     messages = warehouse.frame(
-        f"select count(*) as n from {WORK}.int_messages as m inner join {WORK}.input_received_days as d "
-        "on m.source = d.source and m.received_day = d.day"
+        f"select coalesce(sum(c.messages), 0) as n from {WORK}.int_message_counts as c "
+        f"inner join {WORK}.run_received_days as d on c.source = d.source and c.received_day = d.day"
     )
     opened = warehouse.frame(
         f"select count(*) as n from {WORK}.int_open_days where in_scope and destination <> ''"
     )
     return Normalised(int(messages["n"].iloc[0]), int(opened["n"].iloc[0]), models)
+
+
+def _read_messages(context: RunContext) -> list[ModelResult]:
+    """Read the days to read, in steps; those that a run which never ended has read stay as they are.
+
+    A day is read before those after it, for an id counts where it was received first.
+    """
+    days_read = run_days(context, "source")
+    contracts = signatures(context, "source")
+    done = _done_before(list(days_read), read_already(context, "source", contracts))
+    left = {pair: after for pair, after in days_read.items() if pair not in done}
+    rows: dict[date, int] = {}
+    for (_, day), count in landed_rows(context, "source").items():
+        rows[day] = rows.get(day, 0) + count
+    models: list[ModelResult] = []
+    while steps := in_steps({day for _, day in left}, rows, context.step_rows):
+        days = steps[0]
+        step = {pair: after for pair, after in left.items() if pair[1] in set(days)}
+        told(context, "normalised", days, len(steps))
+        write_days(context, "input_received_days", step)
+        models = added(models, context.dbt.run(["int_known_copies"]))
+        if any(after is not None for after in step.values()) and _received_before_known(context):
+            # An id lands again that was received before what is known of it: all that may hold it is read anew.
+            left = _read_whole(context, left)
+            continue
+        models = added(models, context.dbt.run(STEP_MODELS))
+        remember_read(context, "source", step, contracts)
+        left = {pair: after for pair, after in left.items() if pair not in step}
+    write_days(context, "input_received_days", days_read)
+    if not models:
+        # Nothing to read: what later models count on is there all the same.
+        models = context.dbt.run(["int_known_copies", *STEP_MODELS])
+    return models
+
+
+def _received_before_known(context: RunContext) -> bool:
+    later = context.warehouse.frame(
+        f"select count(*) as n from {WORK}.int_known_copies where received_at > landed_received_at"
+    )
+    return bool(later["n"].iloc[0])
+
+
+def _read_whole(
+    context: RunContext, left: dict[tuple[str, date], int | None]
+) -> dict[tuple[str, date], int | None]:
+    """The same days with all their rows, and the known days after them that may hold a later copy."""
+    known = {pair for pair in landed_rows(context, "source") if pair[0] in {name for name, _ in left}}
+    days = set(with_following({day for _, day in left}, {day for _, day in known}))
+    whole = dict.fromkeys(
+        sorted({*left, *(pair for pair in known if pair[1] in days)}, key=lambda p: (p[1], p[0]))
+    )
+    write_days(context, "run_received_days", {**run_days(context, "source"), **whole})
+    return dict(whole)
+
+
+def _done_before(pairs: list[tuple[str, date]], unchanged: set[tuple[str, date]]) -> set[tuple[str, date]]:
+    """The first of these (source, day) in order of days that are unchanged, up to the first day that is not."""
+    done: set[tuple[str, date]] = set()
+    for _, group in groupby(pairs, key=lambda pair: pair[1]):
+        of_day = set(group)
+        if not of_day <= unchanged:
+            break
+        done |= of_day
+    return done
 
 
 def _open_days_of_changed_names(context: RunContext) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pandas as pd
 
@@ -21,7 +21,9 @@ from dagster_project.flow.census import (
     with_following,
 )
 from dagster_project.flow.context import Health, RunContext
+from dagster_project.flow.growth import Grown, grown, keep_positions, position_now, positions_before
 from dagster_project.flow.inputs import TABLES, WORK, ensure_tables, write_inputs
+from dagster_project.flow.steps import nullable
 from dagster_project.resources.warehouse import Warehouse
 
 NEEDED = ("id", "event_text", "received_at")
@@ -38,7 +40,7 @@ def read_sources(context: RunContext) -> list[Health]:
     """Write the contract for this run, stage every source and name the days whose rows are to be read again.
 
     A source that cannot be read is told in its `Health` and left out; the others go on. Writes the
-    `input_*` tables, `input_received_days` and `source_health`.
+    `input_*` tables, `run_received_days` and `source_health`.
     """
     warehouse, workspace = context.warehouse, context.workspace
     ensure_tables(warehouse)
@@ -58,6 +60,9 @@ def read_sources(context: RunContext) -> list[Health]:
     ranges: list[dict[str, object]] = []
     changed_of: dict[str, list[date]] = {}
     known_of: dict[str, list[date]] = {}
+    grown_of: dict[str, tuple[set[date], int]] = {}
+    positions = positions_before(warehouse, "source")
+    reached: list[dict[str, object]] = []
     results = []
     for source in workspace.sources:
         if source.name in problems:
@@ -66,15 +71,29 @@ def read_sources(context: RunContext) -> list[Health]:
         own = before[before["name"] == source.name]
         same_contract = _fingerprint(known, source.name) == _fingerprint(now, source.name)
         since = looked_back_to(context) if len(own) and same_contract else None
+        view = f"{WORK}.stg_segment__{source.name}"
         try:
-            census = take_census(
-                warehouse,
-                "source",
-                source.name,
-                f"{WORK}.stg_segment__{source.name}",
-                grain="event",
-                since=since,
-                as_of=context.as_of,
+            only_grew = None
+            if since is not None and context.from_day is None:
+                only_grew = grown(
+                    warehouse,
+                    "source",
+                    source.name,
+                    view,
+                    before=positions.get(source.name),
+                    own=own,
+                    since=since,
+                    as_of=context.as_of,
+                    grown_from=context.grown_from,
+                )
+            if only_grew is not None:
+                census = only_grew.census
+            else:
+                census = take_census(
+                    warehouse, "source", source.name, view, grain="event", since=since, as_of=context.as_of
+                )
+            position = position_now(
+                warehouse, "source", source.name, view, as_of=context.as_of, grown_from=context.grown_from
             )
         except Exception as error:
             problems[source.name] = (
@@ -82,25 +101,27 @@ def read_sources(context: RunContext) -> list[Health]:
             )
             results.append(Health(source.name, "broken", problems[source.name]))
             continue
-        # Under another contract every day is read again, also one whose rows are gone.
-        changed = changed_days(census, own if same_contract else own.assign(checksum=None), since)
-        changed_of[source.name] = sorted({*changed, *begun.get(source.name, [])})
+        if position is not None:
+            reached.append(position)
+        if only_grew is not None:
+            again = begun.get(source.name, [])
+            grown_of[source.name] = {*only_grew.days} - {*again}, only_grew.after_position
+        else:
+            # Under another contract every day is read again, also one whose rows are gone.
+            changed = changed_days(census, own if same_contract else own.assign(checksum=None), since)
+            again = sorted({*changed, *begun.get(source.name, [])})
+        changed_of[source.name] = again
         known_of[source.name] = [as_day(day) for day in census["day"] if not pd.isna(day)]
         censuses.append(census)
         ranges.append({"kind": "source", "name": source.name, "since": since})
-        latest = warehouse.frame(
-            f"select max(received_at) as latest from {WORK}.stg_segment__{source.name} where received_at <= "
-            "cast(:as_of as timestamp) and received_at >= cast(:since as timestamp)",
-            as_of=context.as_of.isoformat(sep=" "),
-            since=(since or date(1900, 1, 1)).isoformat(),
-        )["latest"].iloc[0]
+        latest = _latest(warehouse, source.name, view, since, context.as_of, only_grew)
         results.append(
             Health(
                 source.name,
                 "ok",
                 None,
                 rows=int(census["rows_seen"].sum()) if len(census) else 0,
-                latest=None if pd.isna(latest) else pd.Timestamp(latest).to_pydatetime(),
+                latest=latest,
             )
         )
 
@@ -110,8 +131,14 @@ def read_sources(context: RunContext) -> list[Health]:
         name: sorted({*changed_of[name], *known} & set(with_following(everywhere, known)))
         for name, known in known_of.items()
     }
-    results = [replace(each, days_to_read=len(days_of.get(each.name, []))) for each in results]
-    to_read = [{"source": name, "day": day} for name, days in days_of.items() for day in days]
+    to_read: list[dict[str, object]] = []
+    for name, days in days_of.items():
+        new, after = grown_of.get(name, (set(), 0))
+        to_read += [{"source": name, "day": day, "after_position": None} for day in days]
+        to_read += [{"source": name, "day": day, "after_position": after} for day in sorted(new - set(days))]
+    results = [
+        replace(each, days_to_read=sum(row["source"] == each.name for row in to_read)) for each in results
+    ]
 
     _write(context, {each.name for each in results if each.status == "broken"})
     # Defined before the transaction: a definition within it would keep half of it on Snowflake.
@@ -120,10 +147,11 @@ def read_sources(context: RunContext) -> list[Health]:
     warehouse.ensure(f"{WORK}.source_health", HEALTH)
     with warehouse.transaction() as session:
         session.replace(
-            f"{WORK}.input_received_days",
-            pd.DataFrame(to_read, columns=["source", "day"]),
-            TABLES["input_received_days"],
+            f"{WORK}.run_received_days",
+            nullable(pd.DataFrame(to_read, columns=list(TABLES["run_received_days"]))),
+            TABLES["run_received_days"],
         )
+        keep_positions(session, "source", reached)
         session.replace(
             f"{WORK}.census_sources",
             pd.concat(censuses) if censuses else pd.DataFrame(columns=list(CENSUS)),
@@ -150,6 +178,26 @@ def read_sources(context: RunContext) -> list[Health]:
             HEALTH,
         )
     return results
+
+
+def _latest(
+    warehouse: Warehouse, name: str, view: str, since: date | None, as_of: datetime, only_grew: Grown | None
+) -> datetime | None:
+    """When the last row was received, as naive UTC: looked for among new rows alone where that is all that changed."""
+    if only_grew is not None:
+        before = warehouse.frame(
+            f"select last_received_at as latest from {WORK}.source_health where source = :source", source=name
+        )["latest"]
+        times = [pd.Timestamp(each).to_pydatetime() for each in before if not pd.isna(each)]
+        times += [only_grew.latest] if only_grew.latest else []
+        return max(times, default=None)
+    latest = warehouse.frame(
+        f"select max(received_at) as latest from {view} where received_at <= "
+        "cast(:as_of as timestamp) and received_at >= cast(:since as timestamp)",
+        as_of=as_of.isoformat(sep=" "),
+        since=(since or date(1900, 1, 1)).isoformat(),
+    )["latest"].iloc[0]
+    return None if pd.isna(latest) else pd.Timestamp(latest).to_pydatetime()
 
 
 def looked_back_to(context: RunContext) -> date:

@@ -213,7 +213,7 @@ class WarehouseWitness:
                 where destination in :destinations
             ),
             lost as (
-                select distinct destination, message_id
+                select distinct destination, message_key
                 from {WORK}.int_differences
                 where difference = 'missing' and destination in :destinations and day in :days
             ),
@@ -226,7 +226,7 @@ class WarehouseWitness:
                 select
                     c.number, m.message_key, m.source, m.event_text as event, m.app_version, m.library_version,
                     extract(hour from {local_at}) as hour, m.user_shape, m.consent_denied as consent,
-                    case when lost.message_id is not null then 1 else 0 end as missing
+                    case when lost.message_key is not null then 1 else 0 end as missing
                 from {WORK}.int_messages as m
                 inner join targets as c
                     on c.utc_day = {_CLOCK_DAY[clock]} and m.{clock} >= c.opens and m.{clock} < c.closes
@@ -234,10 +234,10 @@ class WarehouseWitness:
                 inner join routes as r
                     on r.destination = c.destination and r.source = m.source
                     and r.event = case when c.takes_all then '' else m.event_text end
-                left join lost on lost.destination = c.destination and lost.message_id = m.message_id
+                left join lost on lost.destination = c.destination and lost.message_key = m.message_key
                 where {_CLOCK_DAY[clock]} in :utc_days
-                    and not (c.needs_user_id and nullif(m.user_id, '') is null)
-                    and not (c.needs_anonymous_id and nullif(m.anonymous_id, '') is null)
+                    and not (c.needs_user_id and not m.has_user_id)
+                    and not (c.needs_anonymous_id and not m.has_anonymous_id)
                     and {format_refused} = 0 and {consent_refused} = 0
             ),
             counted as (
@@ -353,7 +353,7 @@ class WarehouseWitness:
             sent as (
                 select
                     n.number,
-                    coalesce(nullif(m.user_id, ''), nullif(m.anonymous_id, '')) as person,
+                    m.person_key as person,
                     max(n.is_old) as old_name,
                     max(1 - n.is_old) as new_name
                 from {WORK}.int_messages as m

@@ -1,17 +1,12 @@
-"""Finds a destination's export files and opens them: which files, which format, expanded, each named once."""
+"""Finds a destination's export files and reads them: where they lie, which format, expanded."""
 
 from __future__ import annotations
 
-import glob
 import gzip
 import io
-import itertools
-import os
-import stat
 import tempfile
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import BinaryIO, Final
 
@@ -25,7 +20,10 @@ from dagster_project.resources.export_columns import (
     Wanted,
     first_line,
 )
+from dagster_project.resources.export_folder import find_in_folder
 from dagster_project.resources.export_parquet import read_parquet
+from dagster_project.resources.export_place import ExportFile, FileProblem
+from dagster_project.resources.export_store import find_in_store
 from dagster_project.resources.export_text import read_csv, read_jsonl, text_blocks
 
 # gzip's ceiling is 1032 to 1 and real exports stay below 100 to 1. zst goes far higher.
@@ -33,76 +31,14 @@ _EXPANSION_UNCHECKED: Final = 256 << 20
 _EXPANSION_LIMIT: Final = 500
 
 
-@dataclass(frozen=True)
-class FileProblem:
-    """What is wrong with one file of an export, and what to do about it."""
+def find_files(pattern: str, root: Path) -> tuple[Sequence[ExportFile], list[FileProblem]]:
+    """The files of a glob in the order of their names: below ``root``, absolute, or in an object store.
 
-    file: str
-    fact: str
-    next_step: str
-
-
-@dataclass(frozen=True)
-class ExportFile:
-    """One file that the contract's glob found."""
-
-    path: Path
-    name: str  # relative to the part of the glob that is fixed; what `_file` holds
-
-
-def find_files(pattern: str, root: Path) -> tuple[list[ExportFile], list[FileProblem]]:
-    """The files of a glob (relative to ``root``, or absolute), each once, in the order of their names.
-
-    A file with several names (a ``latest.csv`` link beside the dated file) is one file: landed twice, it
-    would double a day.
+    The problems are of single files. Raises ``ExportFileError`` when an object store cannot be asked at all.
     """
-    base = _fixed_base(pattern)
-    real_base = os.path.realpath(root / base)
-    by_inode: dict[tuple[int, int], tuple[bool, ExportFile]] = {}
-    problems: list[FileProblem] = []
-    # root_dir, not a joined pattern: the folder's own name may hold brackets.
-    for match in sorted(glob.glob(pattern, root_dir=root, recursive=True)):
-        path = root / match
-        relative = PurePath(match).relative_to(base)
-        name = _text_of(relative.as_posix())
-        try:
-            status = path.stat()
-        except OSError as error:
-            problems.append(_unreachable(name, path, error))
-            continue
-        if stat.S_ISDIR(status.st_mode):
-            continue
-        if not stat.S_ISREG(status.st_mode):
-            problems.append(
-                FileProblem(name, "it is a pipe or a device, not a file", f"narrow the glob {pattern!r}")
-            )
-            continue
-        linked = os.path.realpath(path) != os.path.join(real_base, relative)  # noqa: PTH118
-        key = (status.st_dev, status.st_ino)
-        if key not in by_inode or (by_inode[key][0] and not linked):
-            by_inode[key] = (linked, ExportFile(path, name))
-    return sorted((file for _, file in by_inode.values()), key=lambda file: file.name), problems
-
-
-def _fixed_base(pattern: str) -> PurePath:
-    parts = PurePath(pattern).parts
-    fixed = list(itertools.takewhile(lambda part: not glob.has_magic(part), parts))
-    return PurePath(*(fixed[:-1] if len(fixed) == len(parts) else fixed))
-
-
-def _text_of(name: str) -> str:
-    """A file name as text that any warehouse takes; bytes that are not UTF-8 show as ``\\xNN``."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def _unreachable(name: str, path: Path, error: OSError) -> FileProblem:
-    if isinstance(error, FileNotFoundError) and path.is_symlink():
-        return FileProblem(
-            name, "it is a link to a file that is not there", "remove the link, or restore its file"
-        )
-    return FileProblem(
-        name, f"it cannot be opened ({error.strerror})", f"let the job read {_text_of(str(path))}"
-    )
+    if "://" in pattern:
+        return find_in_store(pattern), []
+    return find_in_folder(pattern, root)
 
 
 def read_batches(handle: BinaryIO, name: str, size: int, wanted: Wanted) -> Iterator[pa.Table]:
@@ -129,6 +65,12 @@ def read_batches(handle: BinaryIO, name: str, size: int, wanted: Wanted) -> Iter
             "check the disk or the mount; the next run reads it again",
             settled=False,
         ) from error
+
+
+def without_compression(name: str) -> str:
+    """A file's name as it would be unpacked: the same file, packed otherwise, has the same."""
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot and suffix.lower() in ("gz", "zst") else name
 
 
 def _suffixes(name: str) -> tuple[str, str | None]:

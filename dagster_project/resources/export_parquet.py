@@ -37,7 +37,7 @@ def read_parquet(handle: BinaryIO, wanted: Wanted) -> Iterator[pa.Table]:
                 logical: _parquet_text(_leaf(batch, path), logical, wanted.columns[logical], offset)
                 for logical, path in places.items()
             }
-            yield table(columns, batch.num_rows)
+            yield table(columns, batch.num_rows, wanted)
             offset += batch.num_rows
     except (pa.ArrowException, ValueError, UnicodeError, KeyError) as error:
         raise ExportFileError(

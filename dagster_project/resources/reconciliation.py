@@ -7,7 +7,12 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
-from dagster import ConfigurableResource, InitResourceContext
+from dagster import (
+    AssetExecutionContext,
+    ConfigurableResource,
+    DagsterInvariantViolationError,
+    InitResourceContext,
+)
 from pydantic import PrivateAttr
 
 from dagster_project.flow.context import RunContext
@@ -50,11 +55,22 @@ class Reconciliation(ConfigurableResource["Reconciliation"]):
                 from_day=date.fromisoformat(self.from_day) if self.from_day else None,
                 to_day=date.fromisoformat(self.to_day) if self.to_day else None,
             )
-            yield self
+            with self._run.warehouse.held():
+                yield self
 
     @property
     def run(self) -> RunContext:
-        """The context of the run in progress."""
+        """The context of the run in progress; what its step sends to the warehouse is tagged with its stage."""
         if self._run is None:
             raise RuntimeError("the reconciliation resource is used outside of a run")
+        self._run.warehouse.tag(self._run.run_id, _stage())
         return self._run
+
+
+def _stage() -> str | None:
+    """The stage of the step at work, which is the first part of its assets' keys; null outside of a step."""
+    try:
+        keys = AssetExecutionContext.get().selected_asset_keys
+    except DagsterInvariantViolationError:
+        return None
+    return next((key.path[0] for key in sorted(keys)), None)

@@ -4,6 +4,13 @@
   `window` (config) names the days whose rows this run replaces (see rows_of_window); they are deleted and the
   model's rows inserted in one transaction. No temporary table: a run killed anywhere leaves the table of
   before or of after. (dbt's own incremental was tried and needs temporary tables, which fakesnow refuses.)
+
+  Delete and insert by whole days, and no MERGE, on Snowflake too. A merge matches by a key that is unique, and the
+  rows of a day have none: a delivery that is there twice is the very thing we look for. It never removes rows that
+  are gone from what is landed. And it joins every row of the day to find that most are as they were, then writes
+  their partitions anew; a day that lies in partitions of its own is deleted by dropping them.
+  What differs between engines in the table itself (transient, clustering) is dbt's own configuration and is
+  applied by create_table_as.
 #}
 {% materialization day_window, default %}
     {%- set target_relation = this.incorporate(type='table') -%}
@@ -66,36 +73,74 @@
     select {{ columns }} from (
         {{ sql }}
     ) as window_rows
+    {{- in_clustered_order() }}
 {%- endmacro %}
 
 {#
   The condition that selects the rows of a window. It is not written in the models: in a config block `ref` and
   `source` mean the model itself, and the condition would quietly select the wrong rows.
-    received_days   rows of a source's UTC days of received_at that are read again
-    export_days     rows of a destination's days that are read again
+    received_days   rows of a source's UTC days of received_at that this step reads again; run_received_days: the run
+    export_days     rows of a destination's days that this step reads again; run_export_days: the run
+    again_received_days, again_export_days  those of them whose rows are all read again, and not only new ones
+    step_days       rows of a destination's days that this step matches again
     open_days       rows of a destination's days that are reconciled again
     workspace_days  rows of the workspace's days that are reconciled again
     workspace_days_and_next  those, and the day after each, for what looks back over midnight
     named_days      rows of the workspace's days that are open, reconciled in this run or not
 #}
 {% macro rows_of_window(window, table) -%}
-    {%- set days = {
-        'received_days': ('input_received_days', 'd.source = ' ~ table ~ '.source and d.day = ' ~ table ~ '.received_day'),
-        'export_days': ('input_export_days', 'd.destination = ' ~ table ~ '.destination and d.day = ' ~ table ~ '.day'),
-        'open_days': ('int_open_days', 'd.in_scope and d.destination = ' ~ table ~ '.destination and d.day = ' ~ table ~ '.day'),
-        'named_days': ('int_open_days', "d.destination = '' and d.day = " ~ table ~ '.day'),
-        'workspace_days': ('int_open_days', "d.in_scope and d.destination = '' and d.day = " ~ table ~ '.day'),
-        'workspace_days_and_next': (
-            'int_open_days',
-            "d.in_scope and d.destination = '' and " ~ table ~ '.day in (d.day, ' ~ add_days('d.day', 1) ~ ')'
-        ),
-    }[window] -%}
-    exists (
+    {%- set days = days_of_window(window) -%}
+    {{ on_window_days(table ~ '.' ~ days.column, window, after=days.after) }}
+    and exists (
         select 1
-        from {{ api.Relation.create(database=target.database, schema='reconciliation_work', identifier=days[0]) }} as d
-        where {{ days[1] }}
+        from {{ days.relation }} as d
+        where {{ days.which ~ ' and ' if days.which }}{{ days.same | replace('<table>', table) }}
     )
 {%- endmacro %}
+
+{#
+  Where the days of a window stand: the relation, which of its rows (alias `d`) count, the day column of a model's
+  rows, how a row meets its day, and how many days after a day of the window its rows may lie.
+#}
+{% macro days_of_window(window) %}
+    {%- set a_destinations = 'd.destination = <table>.destination and d.day = <table>.day' -%}
+    {%- set days = {
+        'received_days': (
+            'input_received_days', '', 'received_day', 'd.source = <table>.source and d.day = <table>.received_day', 0
+        ),
+        'run_received_days': (
+            'run_received_days', '', 'received_day', 'd.source = <table>.source and d.day = <table>.received_day', 0
+        ),
+        'export_days': ('input_export_days', '', 'day', a_destinations, 0),
+        'run_export_days': ('run_export_days', '', 'day', a_destinations, 0),
+        'again_received_days': (
+            'input_received_days',
+            'd.after_position is null',
+            'received_day',
+            'd.source = <table>.source and d.day = <table>.received_day',
+            0,
+        ),
+        'again_export_days': ('input_export_days', 'd.after_position is null', 'day', a_destinations, 0),
+        'step_days': ('input_step_days', '', 'day', a_destinations, 0),
+        'open_days': ('int_open_days', 'd.in_scope', 'day', a_destinations, 0),
+        'named_days': ('int_open_days', "d.destination = ''", 'day', 'd.day = <table>.day', 0),
+        'workspace_days': ('int_open_days', "d.in_scope and d.destination = ''", 'day', 'd.day = <table>.day', 0),
+        'workspace_days_and_next': (
+            'int_open_days',
+            "d.in_scope and d.destination = ''",
+            'day',
+            '<table>.day in (d.day, ' ~ add_days('d.day', 1) ~ ')',
+            1,
+        ),
+    }[window] -%}
+    {{ return({
+        'relation': api.Relation.create(database=target.database, schema='reconciliation_work', identifier=days[0]),
+        'which': days[1],
+        'column': days[2],
+        'same': days[3],
+        'after': days[4],
+    }) }}
+{% endmacro %}
 
 {# Whether the table of a day_window model is there already, so that the model may read {{ this }}. #}
 {% macro has_history() -%}

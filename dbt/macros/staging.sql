@@ -5,7 +5,7 @@
   has: a message without a time would be on no day, and fall out of the books of who counts by that clock.
   Columns: source, message_id, event_text, event_slug, user_id, anonymous_id, received_at, sent_at,
   original_timestamp, timestamp (all naive UTC), app_version, library_version, consent_denied (a bit for
-  each consent category, set when it was refused). Grain: one row per landed track row.
+  each consent category, set when it was refused), landed_position (see there). Grain: one row per landed track row.
 #}
 {% macro stage_source(name, relation, consents=[]) %}
     {%- set found = {} -%}
@@ -43,7 +43,8 @@
                 then {{ bit(category.index) }} else 0 end
             {%- endif %}
             {%- endfor %} as bigint
-        ) as consent_denied
+        ) as consent_denied,
+        {{ landed_position(relation if usable else none) }} as landed_position
     {% if usable -%}
     from {{ relation }}
     {%- else -%}
@@ -88,7 +89,8 @@
   Staging of one destination's export: rename and cast only. Times become wall-clock times in the zone in
   which the destination reports: an offset is honoured, a naive time is taken as it stands, digits are an
   epoch in seconds, milliseconds, microseconds or nanoseconds by their size.
-  grain event: destination, event_name, event_time, user_id, anonymous_id, message_id, one row per delivery.
+  grain event: destination, event_name, event_time, user_id, anonymous_id, message_id, landed_position (see there), one
+  row per delivery.
   grain daily_counts: destination, event_name, day, messages, one row per exported row.
 #}
 {% macro stage_destination(name, relation, grain, timezone, columns) %}
@@ -112,7 +114,8 @@
         {{ staged_local(picked, 'event_time', timezone) }} as event_time,
         {{ staged_text(picked, 'user_id') }} as user_id,
         {{ staged_text(picked, 'anonymous_id') }} as anonymous_id,
-        {{ staged_text(picked, 'message_id') }} as message_id
+        {{ staged_text(picked, 'message_id') }} as message_id,
+        {{ landed_position(relation if usable else none) }} as landed_position
     {%- else %}
         {{ staged_day(picked, 'day', timezone) }} as day,
         {{ staged_count(picked, 'count') }} as messages
@@ -206,15 +209,30 @@
     {{ return(run_query(sql).columns[0].values()[0]) }}
 {% endmacro %}
 
-{# The days to read again for one source or destination, as ISO texts in order. #}
-{% macro days_to_read(kind, name) %}
+{#
+  The days to read for one source or destination, as ISO texts in order; with `after` a position, those of which only
+  rows behind it are new; with `after` false, those whose rows are all read again.
+#}
+{% macro days_to_read(kind, name, after=none) %}
     {%- if not execute -%}{{ return([]) }}{%- endif -%}
     {%- set table = 'input_received_days' if kind == 'source' else 'input_export_days' -%}
     {%- set sql -%}
         select {{ day_text('day') }} from {{ source('inputs', table) }}
-        where {{ kind }} = {{ text_literal(name) }} order by 1
+        where {{ kind }} = {{ text_literal(name) }}
+        {%- if after is not none %} and after_position {{ 'is null' if after is false else '= ' ~ after }}{% endif %}
+        order by 1
     {%- endset -%}
     {{ return(run_query(sql).columns[0].values() | list) }}
+{% endmacro %}
+
+{# The positions behind which rows of a source or destination are new, where its days only grew. #}
+{% macro positions_to_read(kind, name) %}
+    {%- set table = 'input_received_days' if kind == 'source' else 'input_export_days' -%}
+    {%- set sql -%}
+        select distinct after_position from {{ source('inputs', table) }}
+        where {{ kind }} = {{ text_literal(name) }} and after_position is not null order by 1
+    {%- endset -%}
+    {{ return(run_query(sql).columns[0].values() | map('int') | list) }}
 {% endmacro %}
 
 {#
@@ -244,17 +262,114 @@
     {%- endfor -%}
     {%- set parts = [] -%}
     {%- for name in healthy(kind, grain) if name in relations -%}
-        {%- set days = days_to_read(kind, name) -%}
-        {%- if days -%}{%- do parts.append((relations[name], days, as_of_text(kind, name))) -%}{%- endif -%}
+        {%- for after in [false] + positions_to_read(kind, name) -%}
+            {%- set days = days_to_read(kind, name, after) -%}
+            {%- if days -%}{%- do parts.append((relations[name], days, after, as_of_text(kind, name))) -%}{%- endif -%}
+        {%- endfor -%}
     {%- endfor -%}
-    {%- for relation, days, as_of in parts %}
+    {%- for relation, days, after, as_of in parts %}
     select * from {{ relation }}
     where
         {{ on_days(time_column, days) }}
+        {%- if after is not false %}
+        and landed_position > {{ after }}
+        {%- endif %}
         -- What lies after the as-of time has not happened yet for this run.
         and {{ time_column }} <= cast('{{ as_of }}' as {{ dbt.type_timestamp() }})
     {{ 'union all' if not loop.last }}
     {%- else %}
     {{ stage_source('', none) if kind == 'source' else stage_destination('', none, grain, 'UTC', {}) }}
+    {%- endfor %}
+{% endmacro %}
+
+{#
+  The messages that earlier runs read, for what int_messages is itself made of and that cannot `ref` it; none before
+  its first run.
+#}
+{% macro earlier_messages() -%}
+    {%- set earlier = api.Relation.create(
+        database=target.database, schema='reconciliation_work', identifier='int_messages'
+    ) -%}
+    {%- if execute and load_relation(earlier) is not none -%} {{ earlier }}
+    {%- else -%}
+    (
+        select
+            cast(null as {{ key_type() }}) as message_key,
+            cast(null as varchar) as source,
+            cast(null as date) as received_day,
+            cast(null as {{ type_timestamp() }}) as received_at
+        where 1 = 0
+    )
+    {%- endif -%}
+{%- endmacro %}
+
+{#
+  The ids, as text, of the deliveries that stand in `differing` with at least one copy: destination, message_id. Read
+  where they landed, on the days that the deliveries carry and nowhere else.
+#}
+{% macro landed_ids(differing) %}
+    {%- set relations = {} -%}
+    {%- for name in workspace_destinations('event') -%}
+        {%- do relations.update({name: ref('stg_destination__' ~ name)}) -%}
+    {%- endfor -%}
+    {%- set parts = {} -%}
+    {%- if execute -%}
+        {%- set readable = healthy('destination', 'event') -%}
+        {%- for row in run_query(
+            'select distinct destination, ' ~ day_text('delivered_day') ~ ' from ' ~ differing
+            ~ ' where copies > 0 order by 1, 2'
+        ).rows if row[0] in readable and row[0] in relations -%}
+            {%- do parts.setdefault(row[0], []).append(row[1]) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {%- for name, days in parts.items() %}
+    select destination, message_id
+    from {{ relations[name] }}
+    where
+        {{ on_days('event_time', days) }}
+        and {{ row_key('message_id') }} in (
+            select d.message_key from {{ differing }} as d
+            where d.copies > 0 and d.destination = {{ text_literal(name) }}
+        )
+    {{ 'union all' if not loop.last }}
+    {%- else %}
+    select cast(null as varchar) as destination, cast(null as varchar) as message_id
+    where 1 = 0
+    {%- endfor %}
+{% endmacro %}
+
+{#
+  The ids, as text, of the messages that stand in `differing` as wanted and not held: message_id. Read where they
+  landed, on the days that they were received and nowhere else.
+#}
+{% macro landed_message_ids(differing, messages) %}
+    {%- set relations = {} -%}
+    {%- for name in workspace_sources() -%}
+        {%- do relations.update({name: ref('stg_segment__' ~ name)}) -%}
+    {%- endfor -%}
+    {%- set parts = {} -%}
+    {%- if execute -%}
+        {%- set readable = healthy('source') -%}
+        {%- for row in run_query(
+            'select distinct m.source, ' ~ day_text('m.received_day') ~ ' from ' ~ messages ~ ' as m'
+            ~ ' where m.message_id is null and m.message_key in (select d.message_key from ' ~ differing ~ ' as d'
+            ~ ' where d.wanted and d.copies = 0) order by 1, 2'
+        ).rows if row[0] in readable and row[0] in relations -%}
+            {%- do parts.setdefault(row[0], []).append(row[1]) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {%- for name, days in parts.items() %}
+    select message_id
+    from {{ relations[name] }}
+    where
+        {{ on_days('received_at', days) }}
+        and {{ row_key('message_id') }} in (
+            select d.message_key from {{ differing }} as d
+            where d.wanted and d.copies = 0
+        )
+    {{ 'union all' if not loop.last }}
+    {%- else %}
+    select cast(null as varchar) as message_id
+    where 1 = 0
     {%- endfor %}
 {% endmacro %}

@@ -382,3 +382,21 @@ def test_an_unknown_name_is_a_key_error_that_says_it(load_with: Load) -> None:
         load_with().destination("crm")
     with pytest.raises(KeyError, match="crm"):
         load_with().source("crm")
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        "s3://exports/braze/dt=*/hour=*/part-*.jsonl.gz",
+        "gs://acme-exports.example.com/**/*.parquet",
+        "az://container/ads/2026-??-*.csv.zst",
+        '"s3://exports/one file.csv"',
+    ],
+)
+def test_files_may_lie_in_an_object_store(load_with: Load, files: str) -> None:
+    workspace = load_with(
+        {"destinations/lifecycle_email.yml": [("table: export_braze.events", f"files: {files}")]}
+    )
+    destination = workspace.destination("lifecycle_email")
+    # An address is no path: it is not put below the folder.
+    assert destination.export.files == workspace.files_pattern("lifecycle_email") == files.strip('"')

@@ -20,6 +20,8 @@ def test_an_empty_environment_is_enough() -> None:
 def test_every_variable_is_read() -> None:
     environ = dict.fromkeys(VARIABLES.values(), "x")
     environ |= {"RECON_TARGET": "snowflake", "SNOWFLAKE_PORT": "8080", "SNOWFLAKE_PROTOCOL": "http"}
+    environ |= {"RECON_MEMORY_LIMIT": "8GB", "RECON_THREADS": "4"}
+    environ |= {"RECON_STEP_ROWS": "1000", "RECON_GROWN_FROM": "1000"}
     settings = Settings.from_environment(environ)
     assert all(getattr(settings, field) is not None for field in VARIABLES)
     assert settings.snowflake_port == 8080
@@ -46,12 +48,23 @@ def test_an_empty_variable_is_an_unset_one() -> None:
         ({"SNOWFLAKE_PORT": "https"}, "SNOWFLAKE_PORT is 'https'; write a number"),
         ({"SNOWFLAKE_PORT": "0"}, "SNOWFLAKE_PORT is '0'"),
         ({"SNOWFLAKE_PROTOCOL": "ftp"}, "SNOWFLAKE_PROTOCOL is neither http nor https"),
+        ({"RECON_MEMORY_LIMIT": "8"}, "RECON_MEMORY_LIMIT is '8'; write a size such as 8GB, 500MB or 1.5GiB"),
+        ({"RECON_MEMORY_LIMIT": "0GB"}, "RECON_MEMORY_LIMIT is '0GB'"),
+        ({"RECON_MEMORY_LIMIT": "80%"}, "RECON_MEMORY_LIMIT is '80%'"),
+        ({"RECON_MEMORY_LIMIT": "1GB'; drop"}, "RECON_MEMORY_LIMIT is "),
+        ({"RECON_THREADS": "0"}, "RECON_THREADS is '0'; write a number from 1 to 1024, or unset it"),
+        ({"RECON_THREADS": "two"}, "RECON_THREADS is 'two'"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_variable(environ: dict[str, str], says: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.from_environment(environ)
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("size", ["300MB", "8GB", "1.5GiB", "0.5 GB", "2tb"])
+def test_a_size_is_written_as_duckdb_writes_it(size: str) -> None:
+    assert Settings.from_environment({"RECON_MEMORY_LIMIT": size}).memory_limit == size
 
 
 def test_a_missing_variable_is_named_with_what_needs_it() -> None:

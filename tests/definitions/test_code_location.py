@@ -79,6 +79,26 @@ def test_every_source_and_destination_is_an_asset_of_its_own(specs):
             assert key.format(destination.name) in specs
 
 
+def test_the_assets_of_a_destination_are_found_by_its_tag_and_owner(specs):
+    workspace = load_workspace(CHECKOUT / "expectations")
+    for destination in workspace.destinations:
+        tagged = {key for key, spec in specs.items() if spec.tags.get("destination") == destination.name}
+        name = destination.name
+        assert tagged == {
+            f"exported/{name}",
+            f"judged/{name}",
+            f"gated/gate_{name}",
+            f"published/release_{name}",
+        }
+        owners = {tuple(specs[key].owners) for key in tagged}
+        assert owners == {
+            (f"team:{destination.owner.lstrip('@').replace('-', '_')}",) if destination.owner else ()
+        }
+    assert {specs[f"sources/{source.name}"].tags["source"] for source in workspace.sources} == {
+        source.name for source in workspace.sources
+    }
+
+
 def test_the_assets_say_what_they_are(specs):
     assert [key for key, spec in specs.items() if not spec.description] == []
 
@@ -172,10 +192,8 @@ def test_a_run_whose_process_died_is_told_as_broken():
 
 
 def test_a_landed_or_changed_file_changes_the_state_of_the_exports(tmp_path):
-    destination = SimpleNamespace(name="d")
-    workspace = SimpleNamespace(
-        destinations=[destination], files_pattern=lambda each: str(tmp_path / "*.csv")
-    )
+    destination = SimpleNamespace(name="d", export=SimpleNamespace(files="*.csv"))
+    workspace = SimpleNamespace(destinations=[destination], root=tmp_path)
     assert landed_state(workspace) is None
     (tmp_path / "a.csv").write_text("x\n")
     first = landed_state(workspace)
@@ -215,11 +233,13 @@ def test_the_event_log_keeps_one_connection_a_file_and_says_the_same(tmp_path):
 def test_great_expectations_is_imported_without_what_the_suites_never_reach():
     code = (
         "import sys; from dagster_project.resources.lean_import import import_great_expectations as lean; lean();"
-        "print('scipy.stats._stats_py' in sys.modules, 'snowflake.sqlalchemy' in sys.modules);"
-        "import scipy.stats, snowflake.sqlalchemy;"
-        "print(round(scipy.stats.entropy([1, 1]), 3), snowflake.sqlalchemy.URL is not None)"
+        "found = {'scipy.stats._stats_py', 'snowflake.sqlalchemy', 'altair', 'boto3', 'botocore'} & set(sys.modules);"
+        "import scipy.stats, snowflake.sqlalchemy, boto3;"
+        "from great_expectations.expectations.core import expect_column_kl_divergence_to_be_less_than as plots;"
+        "print(sorted(found), 'altair' in sys.modules);"
+        "print(round(scipy.stats.entropy([1, 1]), 3), snowflake.sqlalchemy.URL is not None, plots.alt.Chart.__name__)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
     )
-    assert done.stdout.split("\n")[:2] == ["False False", "0.693 True"]
+    assert done.stdout.split("\n")[:2] == ["[] False", "0.693 True Chart"]

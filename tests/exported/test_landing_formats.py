@@ -321,3 +321,68 @@ def test_rows_are_numbered_through_files_of_many_pieces(
     assert desk.land().rows == 9000
     expected = [(row["event"], row["id"], number) for number, row in enumerate(rows, start=1)]
     assert desk.rows(["event_name", "message_id", "_row"]) == expected * 3
+
+
+# Partitioned folders.
+
+
+def in_formats(rows: list[dict[str, str]]) -> dict[str, bytes]:
+    return {
+        "csv": csv_text(rows, list(rows[0])).encode(),
+        "jsonl.zst": zst(jsonl(*rows)),
+        "parquet": parquet(**as_columns(rows)),
+    }
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl.zst", "parquet"])
+def test_a_folder_may_say_what_the_file_does_not(tmp_path: Path, suffix: str) -> None:
+    counts = daily_counts(files="exports/dt=*/**/*")
+    columns = counts.export.columns.model_copy(update={"day": "dt"})
+    desk = Desk(
+        tmp_path, counts.model_copy(update={"export": counts.export.model_copy(update={"columns": columns})})
+    )
+    for day in ("2026-11-01", "2026-11-02"):
+        for hour in ("03", "04"):
+            content = in_formats([{"event": f"{day} {hour}", "n": "7"}])[suffix]
+            desk.write(f"dt={day}/hour={hour}/part-0.{suffix}", content)
+    assert desk.land().problems == []
+    assert desk.rows(["event_name", "day", '"count"', "_file"]) == [
+        (f"{day} {hour}", day, "7", f"dt={day}/hour={hour}/part-0.{suffix}")
+        for day in ("2026-11-01", "2026-11-02")
+        for hour in ("03", "04")
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl.zst", "parquet"])
+def test_a_value_in_the_file_comes_before_its_folders(tmp_path: Path, suffix: str) -> None:
+    desk = Desk(tmp_path, events(files="exports/**/*"))
+    rows = [event("A"), event("B")]
+    desk.write(f"user=folder/id=x/user=inner/event=no/a.{suffix}", in_formats(rows)[suffix])
+    desk.land()
+    assert desk.rows(["event_name", "user_id", "message_id"]) == [("A", "u1", "m1"), ("B", "u1", "m1")]
+
+
+def test_where_a_row_has_no_value_its_innermost_folder_says_it(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, events(files="exports/**/*.csv"))
+    desk.write(
+        "user=outer/user=in%20ner%2F/a.csv", 'event,at,user,anon,id\nA,t,,a,m1\nB,t,u,a,m2\nC,t,"",a,m3\n'
+    )
+    desk.write("user=__HIVE_DEFAULT_PARTITION__/b.csv", "event,at,anon,id\nD,t,a,m4\n")
+    assert desk.land().problems == []
+    assert desk.rows(["event_name", "user_id"]) == [("D", None), ("A", "in ner/"), ("B", "u"), ("C", "")]
+
+
+def test_the_fixed_part_of_a_pattern_says_it_too_and_a_file_name_never_does(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, events(files="exports/user=u7/*"))
+    desk.write("user=u7/anon=x.csv", "event,at,anon,id\nA,t,,m1\n")
+    assert desk.land().problems == []
+    assert desk.rows(["user_id", "anonymous_id"]) == [("u7", None)]
+
+
+def test_a_file_that_moves_to_another_day_is_read_again(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, events(files="exports/*/*.csv"))
+    desk.write("user=1/a.csv", "event,at,anon,id\nA,t,a,m1\n")
+    desk.land()
+    desk.path("user=1").rename(desk.path("user=2"))
+    desk.land()
+    assert desk.rows(["user_id", "_file"]) == [("2", "user=2/a.csv")]

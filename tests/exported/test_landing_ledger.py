@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from exported.landing_desk import COLUMNS, NOON, Desk, csv_text, event, events, gz, some_events
+from exported.landing_desk import COLUMNS, NOON, Desk, csv_text, event, events, gz, some_events, zst
 
 import dagster_project.flow.landing as landing
+from dagster_project.resources.export_folder import FolderFile
 from dagster_project.resources.warehouse import WarehouseSession
 
 
@@ -24,7 +25,7 @@ def test_a_second_run_changes_nothing_and_reads_nothing(desk: Desk, monkeypatch:
     desk.write("b.csv.gz", gz(some_events("C")))
     assert (desk.land().files_new, desk.names()) == (2, ["A", "B", "C"])
     before = desk.tables()
-    monkeypatch.setattr(landing, "_opened", lambda path: pytest.fail("opened a file that did not change"))
+    monkeypatch.setattr(FolderFile, "opened", lambda self: pytest.fail("opened a file that did not change"))
     again = desk.land("second")
     assert (again.status, again.files_new, again.files_changed, again.rows) == ("ok", 0, 0, 0)
     assert desk.tables() == before
@@ -123,6 +124,75 @@ def test_rotated_names_end_with_what_is_on_disk(desk: Desk) -> None:
     desk.write("1.csv", some_events("Today"))
     desk.land()
     assert desk.names() == ["Today", "Yesterday", "The day before"]
+
+
+@pytest.mark.parametrize("first", ["csv", "csv.gz", "csv.zst"])
+@pytest.mark.parametrize("second", ["csv", "csv.gz", "csv.zst"])
+def test_a_file_delivered_again_in_another_compression_takes_the_place_of_the_first(
+    desk: Desk, first: str, second: str
+) -> None:
+    pack = {"csv": str.encode, "csv.gz": gz, "csv.zst": zst}
+    desk.write(f"dt=1/a.{first}", pack[first](some_events("A", "B")))
+    desk.write("dt=2/a.csv.gz", gz(some_events("X")))
+    desk.destinations = (events(files="exports/*/*"),)
+    desk.land()
+    desk.path(f"dt=1/a.{first}").unlink()
+    desk.write(f"dt=1/a.{second}", pack[second](some_events("A", "B", "C")))
+    assert (desk.land().files_changed, desk.names()) == (1, ["A", "B", "C", "X"])
+    assert [row["file"] for row in desk.ledger()] == [f"dt=1/a.{second}", "dt=2/a.csv.gz"]
+
+
+def test_both_compressions_count_until_one_of_them_is_taken_away(desk: Desk) -> None:
+    desk.write("a.csv.gz", gz(some_events("A")))
+    desk.land()
+    desk.write("a.csv.zst", zst(some_events("A")))
+    desk.land()
+    assert desk.names() == ["A", "A"]
+    desk.path("a.csv.gz").unlink()
+    desk.land()
+    assert desk.rows(["event_name", "_file"]) == [("A", "a.csv.zst")]
+    assert [row["file"] for row in desk.ledger()] == ["a.csv.zst"]
+
+
+def test_a_broken_delivery_in_another_compression_takes_no_place(desk: Desk) -> None:
+    desk.write("a.csv.gz", gz(some_events("A")))
+    desk.land()
+    desk.path("a.csv.gz").unlink()
+    desk.write("a.csv.zst", zst(some_events("A", "B"))[:-3])
+    assert desk.land().status == "broken"
+    assert desk.land().status == "broken"
+    assert desk.names() == ["A"]
+    desk.write("a.csv.zst", zst(some_events("A", "B")))
+    desk.land()
+    assert desk.rows(["event_name", "_file"]) == [("A", "a.csv.zst"), ("B", "a.csv.zst")]
+
+
+def test_a_broken_file_gives_way_to_its_repair_in_another_compression(desk: Desk) -> None:
+    desk.write("a.csv.gz", gz(some_events("A")))
+    desk.land()
+    desk.write("a.csv.gz", gz(some_events("A", "B"))[:-9])
+    desk.land()
+    desk.path("a.csv.gz").unlink()
+    desk.write("a.csv", some_events("A", "B"))
+    assert (desk.land().status, desk.names()) == ("ok", ["A", "B"])
+    assert [(row["file"], row["status"]) for row in desk.ledger()] == [("a.csv", "ok")]
+
+
+def test_another_format_of_the_same_name_is_another_file(desk: Desk) -> None:
+    desk.write("a.csv", some_events("A"))
+    desk.land()
+    desk.path("a.csv").unlink()
+    desk.write("a.jsonl", '{"event": "B", "at": "t", "user": "u", "anon": "a", "id": "m"}\n')
+    desk.land()
+    assert desk.names() == ["A", "B"]
+
+
+def test_a_ledger_of_an_earlier_release_is_read_on(desk: Desk) -> None:
+    desk.write("a.csv", some_events("A"))
+    desk.land("first")
+    desk.warehouse.execute(f"alter table {landing.LEDGER} drop column etag")
+    desk.land("second")
+    assert [(row["run_id"], row["etag"]) for row in desk.ledger()] == [("first", None)]
 
 
 def test_two_files_of_the_same_content_are_both_landed(desk: Desk) -> None:
@@ -239,7 +309,9 @@ def test_a_broken_file_is_told_on_every_run_and_read_again_only_when_it_changes(
     first = desk.land("first")
     before = desk.tables()
     with monkeypatch.context() as patch:
-        patch.setattr(landing, "_opened", lambda path: pytest.fail("read a broken file that did not change"))
+        patch.setattr(
+            FolderFile, "opened", lambda self: pytest.fail("read a broken file that did not change")
+        )
         second = desk.land("second")
     assert (second.status, second.problems) == ("broken", first.problems)
     assert desk.tables() == before
@@ -362,13 +434,14 @@ def test_a_run_killed_between_files_goes_on_where_it_was(desk: Desk, monkeypatch
 
 def test_many_small_files_share_transactions(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     appended: list[int] = []
-    original = WarehouseSession.append
+    for name in ("append", "append_arrow"):
+        original = getattr(WarehouseSession, name)
 
-    def counted(self: WarehouseSession, table: str, frame: object) -> None:
-        appended.append(len(frame))  # type: ignore[arg-type]
-        original(self, table, frame)  # type: ignore[arg-type]
+        def counted(self: WarehouseSession, table: str, rows: object, _original: object = original) -> None:
+            appended.append(len(rows))  # type: ignore[arg-type]
+            _original(self, table, rows)  # type: ignore[operator]
 
-    monkeypatch.setattr(WarehouseSession, "append", counted)
+        monkeypatch.setattr(WarehouseSession, name, counted)
     for number in range(60):
         desk.write(f"{number:02}.csv", some_events(f"E{number}"))
     assert desk.land().files_new == 60

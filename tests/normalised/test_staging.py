@@ -298,6 +298,8 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Project:
             track("twice", "E", "2026-11-01 10:00:00", received="2026-11-01 10:00:01") + ", true",
             track("both sources", "E", "2026-11-01 10:00:00", received="2026-11-01 12:00:00") + ", true",
             track("again after three days", "E", "2026-11-01 10:00:00") + ", true",
+            # A row of an event table has one in tracks, and only its name is looked at here.
+            track("v0", "Every Type", "2026-11-01 10:00:00") + ", true",
         ],
     )
     project.land(

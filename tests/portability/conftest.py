@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from portability.server import FakeSnowflake, fake_snowflake
 
+from benchmarks.fake_snowflake import FakeSnowflake, fake_snowflake
 from dagster_project.resources.dbt import DbtProject
 from dagster_project.resources.warehouse import Warehouse, open_warehouse
 
@@ -27,8 +27,9 @@ class Engine:
     warehouse: Warehouse
     folder: Path
 
-    def dbt(self) -> DbtProject:
-        return DbtProject(CHECKOUT / "dbt", self.folder / "dbt", self.environment)
+    def dbt(self, run_id: str = "") -> DbtProject:
+        environment = self.environment | {"RECON_RUN_ID": run_id}
+        return DbtProject(CHECKOUT / "dbt", self.folder / "dbt", environment)
 
 
 @pytest.fixture(scope="session")

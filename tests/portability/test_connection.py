@@ -12,10 +12,12 @@ import sqlalchemy as sa
 from dbt.config.profile import Profile  # type: ignore[import-untyped]
 from dbt.config.renderer import ProfileRenderer  # type: ignore[import-untyped]
 from dbt_common.context import set_invocation_context
+from portability import shop
 from portability.conftest import CHECKOUT
-from portability.server import FakeSnowflake
 from ruamel.yaml import YAML
 
+from benchmarks.fake_snowflake import FakeSnowflake
+from dagster_project.resources.dbt import DbtProject
 from dagster_project.resources.warehouse import (
     Warehouse,
     open_warehouse,
@@ -210,3 +212,90 @@ def test_dbt_is_given_the_key_pair(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["private_key_passphrase"] == PASSPHRASE
     assert found["password"] is None
     assert found["port"] == 8080
+
+
+@pytest.fixture(scope="module")
+def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A private key as Snowflake's own guide makes one: PKCS#8, encrypted with a passphrase."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    path = tmp_path_factory.mktemp("keys") / "rsa_key.p8"
+    path.write_bytes(
+        rsa.generate_private_key(65_537, 2_048).private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(PASSPHRASE.encode()),
+        )
+    )
+    return path
+
+
+def _by_key(server: FakeSnowflake, key_file: Path, passphrase: str = PASSPHRASE) -> dict[str, str]:
+    environ = {name: value for name, value in server.environment().items() if name != "SNOWFLAKE_PASSWORD"}
+    return environ | {
+        "SNOWFLAKE_PRIVATE_KEY_PATH": str(key_file),
+        "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE": passphrase,
+    }
+
+
+@pytest.fixture
+def logins(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the driver says of itself when it logs in, in the order of the logins."""
+    from snowflake.connector.auth import AuthByKeyPair
+
+    seen: list[dict[str, Any]] = []
+    before = AuthByKeyPair.update_body
+
+    def update_body(self: Any, body: dict[str, Any]) -> None:
+        before(self, body)
+        seen.append(dict(body["data"]))
+
+    monkeypatch.setattr(AuthByKeyPair, "update_body", update_body)
+    return seen
+
+
+@pytest.mark.fakesnow
+def test_we_log_in_with_a_key_and_its_passphrase(
+    snowflake_server: FakeSnowflake, key_file: Path, logins: list[dict[str, Any]]
+) -> None:
+    warehouse = open_warehouse("snowflake", Path("unused"), _by_key(snowflake_server, key_file))
+
+    assert int(warehouse.frame("select 1 as x")["x"].iloc[0]) == 1
+    (login,) = logins
+    assert login["AUTHENTICATOR"] == "SNOWFLAKE_JWT"
+    assert login["TOKEN"].count(".") == 2, "a signed token, and no password"
+    assert "PASSWORD" not in login
+
+
+@pytest.mark.fakesnow
+def test_a_wrong_passphrase_is_told_without_it(snowflake_server: FakeSnowflake, key_file: Path) -> None:
+    environ = _by_key(snowflake_server, key_file, passphrase="close sesame")
+
+    with pytest.raises(RuntimeError, match="the key file among them") as caught:
+        open_warehouse("snowflake", Path("unused"), environ).frame("select 1")
+
+    assert "close sesame" not in str(caught.value)
+
+
+@pytest.mark.dbt
+@pytest.mark.fakesnow
+def test_dbt_logs_in_with_the_same_key(
+    snowflake_server: FakeSnowflake,
+    key_file: Path,
+    logins: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.delenv("SNOWFLAKE_PASSWORD", raising=False)
+    environ = _by_key(snowflake_server, key_file)
+    open_warehouse("snowflake", Path("unused"), environ).execute("create schema reconciliation_work")
+    logins.clear()
+    dbt = DbtProject(CHECKOUT / "dbt", tmp_path / "dbt", environ)
+    dbt.render(shop.write_workspace(tmp_path / "expectations"))
+    (tmp_path / "dbt" / "models" / "matched" / "one.sql").write_text("select 1 as x", "utf-8")
+
+    dbt.run(["one"])
+
+    assert logins and {login["AUTHENTICATOR"] for login in logins} == {"SNOWFLAKE_JWT"}
+    assert not [login for login in logins if "PASSWORD" in login]

@@ -9,17 +9,9 @@ import pandas as pd
 import pytest
 from portability import shop
 from portability.conftest import Engine
+from portability.flow import run_flow
 
 from dagster_project.core.diagnosis.witness import DIMENSIONS, Contrast, NamePair
-from dagster_project.flow.context import RunContext
-from dagster_project.flow.diagnosed import diagnose_window
-from dagster_project.flow.exported import read_exports
-from dagster_project.flow.gated import gate
-from dagster_project.flow.judged import judge_window
-from dagster_project.flow.matched import match
-from dagster_project.flow.normalised import normalise
-from dagster_project.flow.published import publish
-from dagster_project.flow.sources import read_sources
 from dagster_project.flow.witness import WarehouseWitness
 
 pytestmark = [pytest.mark.dbt, pytest.mark.fakesnow]
@@ -59,31 +51,6 @@ TABLES = {
 # What an incident says of a time that is null, when fakesnow has read it back as 1970.
 NEVER = "\nIt was over on 1 Jan 1970 and came back on 1 Jan 1970."
 CONTRAST, SHARED = "what contrasts the missing", "who sends both names"
-
-
-def _run(engine: Engine, run_id: str, as_of: datetime, from_day: date | None = None) -> None:
-    expectations = engine.folder / "expectations"
-    context = RunContext(
-        workspace=shop.write_workspace(expectations),
-        warehouse=engine.warehouse,
-        dbt=engine.dbt(),
-        expectations_dir=expectations,
-        state_dir=engine.folder,
-        run_id=run_id,
-        as_of=as_of,
-        from_day=from_day,
-    )
-    for stage in (
-        read_sources,
-        read_exports,
-        normalise,
-        match,
-        diagnose_window,
-        judge_window,
-        gate,
-        publish,
-    ):
-        stage(context)
 
 
 def _tables(engine: Engine) -> dict[str, pd.DataFrame]:
@@ -139,11 +106,11 @@ def two_runs(new_engine: Callable[[str], Engine]) -> dict[str, list[dict[str, pd
     for name in ("duckdb", "snowflake"):
         engine = new_engine(name)
         shop.land(engine.warehouse, shop.landed(EARLIER))
-        _run(engine, "first", EARLIER)
+        run_flow(engine, "first", EARLIER)
         found[name] = [_tables(engine)]
         # Later rows, a delivery that was held back, and an export that lost nothing this time.
         shop.land(engine.warehouse, shop.landed(shop.AS_OF, lost=False))
-        _run(engine, "second", shop.AS_OF, from_day=date(2026, 11, 3))
+        run_flow(engine, "second", shop.AS_OF, from_day=date(2026, 11, 3))
         found[name].append(_tables(engine))
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
@@ -12,7 +13,8 @@ import sqlalchemy as sa
 from portability.conftest import Engine
 from portability.truth import HOSTILE
 
-from dagster_project.resources.warehouse import open_warehouse
+from benchmarks.statements import recorded
+from dagster_project.resources.warehouse import _COPY_ROWS, open_warehouse
 
 COLUMNS = {
     "name": "varchar",
@@ -164,7 +166,57 @@ def test_a_table_is_defined_once_in_a_process(engine: Engine, statements: list[t
     for _ in range(3):
         engine.warehouse.replace(TABLE, _frame(_row("x")), COLUMNS)
 
-    assert sum(text.startswith("create table") for _, text in statements) == 1
+    assert sum(text.startswith("create transient table") for _, text in statements) == 1
+
+
+@pytest.mark.parametrize("engine", [pytest.param("snowflake", marks=pytest.mark.fakesnow)], indirect=True)
+def test_a_table_that_is_there_costs_another_process_one_look_at_its_schema(
+    engine: Engine, statements: list[tuple[int, str]]
+) -> None:
+    for name in ("kept", "other"):
+        engine.warehouse.ensure(f"portability.{name}", COLUMNS)
+    with recorded() as recorder:
+        again = open_warehouse("snowflake", Path("unused"), engine.environment)
+        for name in ("kept", "other", "kept"):
+            again.ensure(f"portability.{name}", COLUMNS)
+
+    texts = [each.sql.lower() for each in recorder.sent if not each.housekeeping]
+    assert [text for text in texts if text.startswith(("create", "alter table"))] == []
+    assert sum("information_schema.columns" in text for text in texts) == 1
+
+
+@pytest.mark.parametrize("engine", [pytest.param("snowflake", marks=pytest.mark.fakesnow)], indirect=True)
+def test_a_column_that_an_earlier_release_lacked_is_added(engine: Engine) -> None:
+    fewer = dict(list(COLUMNS.items())[:2])
+    engine.warehouse.ensure(TABLE, fewer)
+
+    open_warehouse("snowflake", Path("unused"), engine.environment).ensure(TABLE, COLUMNS)
+
+    assert {column for _, column in engine.warehouse.columns([TABLE])} == set(COLUMNS)
+
+
+@pytest.mark.parametrize("engine", [pytest.param("snowflake", marks=pytest.mark.fakesnow)], indirect=True)
+def test_a_schema_that_is_there_is_not_created_again(
+    engine: Engine, statements: list[tuple[int, str]]
+) -> None:
+    """Who may not create schemas is refused `create schema if not exists`, whether it exists or not."""
+    engine.warehouse.ensure(TABLE, COLUMNS)
+    statements.clear()
+
+    engine.warehouse.ensure("portability.other", COLUMNS)
+
+    assert not [text for _, text in statements if text.startswith("create schema")]
+
+
+@pytest.mark.parametrize("engine", [pytest.param("snowflake", marks=pytest.mark.fakesnow)], indirect=True)
+def test_only_the_contracts_own_tables_are_permanent(
+    engine: Engine, statements: list[tuple[int, str]]
+) -> None:
+    for schema in ("reconciliation", "reconciliation_work", "reconciliation_landing"):
+        engine.warehouse.ensure(f"{schema}.some_table", COLUMNS)
+
+    made = [text.split(" if not exists ")[0] for _, text in statements if "table if not exists" in text]
+    assert made == ["create table", "create transient table", "create transient table"]
 
 
 @pytest.fixture
@@ -223,3 +275,65 @@ def test_an_error_names_no_value_that_was_bound(engine: Engine) -> None:
         engine.warehouse.execute(f"insert into {TABLE} (no_such_column) values (:who)", who="ann@example.com")
 
     assert "ann@example.com" not in str(caught.value)
+
+
+def _many(count: int) -> pd.DataFrame:
+    """Rows with every hostile text and every kind of null among them."""
+    nothing = dict.fromkeys(list(COLUMNS)[1:-1])
+    rows = [_row(text) for text in HOSTILE] + [_row(None), _row(None, **nothing)]
+    return _frame(*(rows[number % len(rows)] for number in range(count)))
+
+
+def _counted(engine: Engine, table: str) -> Counter[tuple[str, ...]]:
+    rows = engine.warehouse.frame(f"select {', '.join(COLUMNS)} from {table}").itertuples(index=False)
+    return Counter(tuple("None" if pd.isna(value) else str(value) for value in row) for row in rows)
+
+
+@pytest.mark.parametrize("engine", [pytest.param("snowflake", marks=pytest.mark.fakesnow)], indirect=True)
+def test_many_rows_go_by_way_of_one_file(engine: Engine) -> None:
+    engine.warehouse.ensure(TABLE, COLUMNS)
+    many = _many(_COPY_ROWS)
+    with recorded() as recorder:
+        engine.warehouse.append(TABLE, many)
+
+    texts = [each.sql.lower().split()[0] for each in recorder.sent if not each.housekeeping]
+    # The server asks the driver for the same file twice; Snowflake's own stages take it at once.
+    assert [text for text in dict.fromkeys(texts) if text in ("put", "copy", "insert", "create")] == [
+        "put",
+        "copy",
+    ]
+    engine.warehouse.ensure("portability.inserted", COLUMNS)
+    for start in range(0, len(many), 1_000):
+        engine.warehouse.append("portability.inserted", many.iloc[start : start + 1_000])
+    # A file and a statement bring the same values, whatever is in them.
+    assert _counted(engine, TABLE) == _counted(engine, "portability.inserted")
+    assert {row[0] for row in _counted(engine, TABLE)} == {*map(str, HOSTILE), "None"}
+
+
+@pytest.mark.parametrize("engine", [pytest.param("snowflake", marks=pytest.mark.fakesnow)], indirect=True)
+def test_a_copied_file_is_part_of_its_transaction(engine: Engine) -> None:
+    engine.warehouse.ensure(TABLE, COLUMNS)
+
+    with pytest.raises(RuntimeError, match="on the way"), engine.warehouse.transaction() as session:
+        session.append(TABLE, _many(_COPY_ROWS))
+        raise RuntimeError("on the way")
+
+    assert engine.warehouse.frame(f"select 1 as x from {TABLE}").empty
+
+
+@pytest.mark.parametrize("engine", [pytest.param("snowflake", marks=pytest.mark.fakesnow)], indirect=True)
+def test_rows_are_inserted_where_no_file_gets_through(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.warehouse.ensure(TABLE, COLUMNS)
+    before = sa.Connection.exec_driver_sql
+
+    def refuse(self: sa.Connection, statement: str, *rest: object, **named: object) -> object:
+        if statement.startswith("put"):
+            raise OSError("no route to the object store")
+        return before(self, statement, *rest, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sa.Connection, "exec_driver_sql", refuse)
+    engine.warehouse.append(TABLE, _many(_COPY_ROWS))
+
+    assert len(engine.warehouse.frame(f"select 1 as x from {TABLE}")) == _COPY_ROWS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -338,8 +338,12 @@ def local(moment: datetime, zone: str) -> datetime:
 
 def as_days(values: pd.Series[Any]) -> pd.Series[Any]:
     """Days in one type whatever the driver gave (date, datetime64 of any unit, text); nonsense is null."""
-    days = pd.to_datetime(values.astype(object), errors="coerce", utc=True, format="ISO8601")
-    return days.dt.tz_localize(None).dt.normalize().astype("datetime64[us]")
+
+    def convert(each: pd.Series[Any]) -> pd.Series[Any]:
+        days = pd.to_datetime(each.astype(object), errors="coerce", utc=True, format="ISO8601")
+        return days.dt.tz_localize(None).dt.normalize().astype("datetime64[us]")
+
+    return _each_once(values, convert, np.datetime64("NaT", "us"))
 
 
 def days_of(frame: pd.DataFrame) -> Days:
@@ -415,10 +419,32 @@ def _clean(table: str, frame: pd.DataFrame) -> pd.DataFrame:
     return clean
 
 
+def _each_once(
+    values: pd.Series[Any], convert: Callable[[pd.Series[Any]], pd.Series[Any]], absent: Any
+) -> pd.Series[Any]:
+    """`convert` of the values, asked once for each that is there; `absent` for null.
+
+    A frame of 8,000 events over 120 days has a million rows and 120 days: cell by cell, their cleaning took longer
+    than the diagnosis (40 s of 94, 2026-11-22). Values of several types may be equal and still not mean the same
+    (1 and True, a day and its midnight), so only columns of one plain type go this way.
+    """
+    kinds = {type(value) for value in values.tolist()} if values.dtype == object else set()
+    plain = len(kinds - {type(None)}) <= 1 and kinds <= {type(None), str, date, datetime}
+    if not plain or not len(values):
+        return convert(values).reset_index(drop=True)
+    codes, unique = pd.factorize(values)
+    converted = convert(pd.Series(unique))
+    converted = pd.concat([converted, pd.Series([absent], dtype=converted.dtype)], ignore_index=True)
+    return converted.take(np.where(codes < 0, len(unique), codes)).reset_index(drop=True)
+
+
 def _texts(values: pd.Series[Any]) -> pd.Series[Any]:
-    present = values.notna().to_numpy(dtype=bool)
-    texts = [_text(value) if there else None for value, there in zip(values.tolist(), present, strict=True)]
-    return pd.Series(texts, dtype=object)
+    def convert(each: pd.Series[Any]) -> pd.Series[Any]:
+        present = each.notna().to_numpy(dtype=bool)
+        texts = [_text(value) if there else None for value, there in zip(each.tolist(), present, strict=True)]
+        return pd.Series(texts, dtype=object)
+
+    return _each_once(values, convert, None)
 
 
 def _text(value: Any) -> str:
@@ -430,12 +456,16 @@ def _text(value: Any) -> str:
 
 
 def _counts(values: pd.Series[Any]) -> pd.Series[Any]:
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iu":
+        return pd.Series(np.clip(values.to_numpy(), 0, 2**40).astype(np.int64))
     numbers = pd.to_numeric(values.astype(object), errors="coerce").to_numpy(dtype=np.float64, na_value=0.0)
     # 2**40 messages in a cell is nonsense; the cap keeps sums of nonsense from running over.
     return pd.Series(np.clip(np.nan_to_num(numbers), 0, 2**40).astype(np.int64))
 
 
 def _flags(values: pd.Series[Any]) -> pd.Series[Any]:
+    if values.dtype == np.bool_:
+        return values.reset_index(drop=True)
     return pd.Series([value is not None and value == True for value in values.tolist()], dtype=bool)  # noqa: E712
 
 

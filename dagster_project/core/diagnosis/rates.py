@@ -317,13 +317,29 @@ def _low_level(k: NDArray[np.float64], n: NDArray[np.float64]) -> Shares:
         some = (based > 0).any(axis=1)
         enough = np.zeros(len(k))
         if some.any():
-            enough[some] = np.nanmedian(np.where(based[some] > 0, based[some], np.nan), axis=1)
+            enough[some] = _quantile_of_rows(np.where(based[some] > 0, based[some], np.nan), 0.5)
         take = open_rows & ((np.nan_to_num(enough) >= settled) | (days == LEARN_WINDOWS[-1]))
         take &= some
         if take.any():
-            level[take] = np.nanquantile(rates[take], LOW, axis=1)
+            level[take] = _quantile_of_rows(rates[take], LOW)
             open_rows &= ~take
     return np.asarray(level)
+
+
+def _quantile_of_rows(values: NDArray[np.float64], share: float) -> Shares:
+    """The quantile of each row over what is there; each row has something.
+
+    What numpy's nanquantile gives, which goes row by row in Python: 12,000 series took 14 s (2026-11-22).
+    """
+    ordered = np.sort(values, axis=1)  # what is absent comes last
+    last = np.isfinite(values).sum(axis=1) - 1
+    at = share * last
+    low = np.floor(at).astype(np.int64)
+    rows = np.arange(len(values))
+    below, above = ordered[rows, low], ordered[rows, np.minimum(low + 1, last)]
+    part, step = at - low, above - below
+    # Interpolated from the nearer end, as numpy does it, so that not even the last digit differs.
+    return np.asarray(np.where(part >= 0.5, above - step * (1 - part), below + step * part))
 
 
 def _shrunk(k: NDArray[np.float64], n: NDArray[np.float64], of: Counts, groups: int) -> Shares:

@@ -1,17 +1,21 @@
-{#- Event-grain exports in one shape; the rows of the days to read are replaced. -#}
+{#-
+  Event-grain exports in one shape; the rows of the days to read are replaced. A message id is kept as its key alone:
+  its text is most of what an export weighs. Who it was is kept where user and second decide, and nowhere else.
+-#}
 {{ config(
     materialized='day_window',
-    window='export_days'
+    window='again_export_days'
 ) }}
 select
-    destination,
-    cast(event_time as date) as day,
-    event_name,
-    event_time,
-    user_id,
-    anonymous_id,
-    message_id,
-    {{ row_key('message_id') }} as delivery_key
+    staged.destination,
+    cast(staged.event_time as date) as day,
+    staged.event_name,
+    staged.event_time,
+    case when destinations.matching = 'user_time' then staged.user_id end as user_id,
+    case when destinations.matching = 'user_time' then staged.anonymous_id end as anonymous_id,
+    {{ row_key('staged.message_id') }} as delivery_key
 from (
     {{ staged_rows('destination', 'event_time', 'event') }}
 ) as staged
+inner join {{ source('inputs', 'input_destinations') }} as destinations
+    on staged.destination = destinations.destination

@@ -1,7 +1,7 @@
 {#- Daily counts that a destination exports; the days to read are replaced. -#}
 {{ config(
     materialized='day_window',
-    window='export_days'
+    window='again_export_days'
 ) }}
 select
     destination,

@@ -1,7 +1,7 @@
 {#- The books of each open day, zero rows present: absence is a row. -#}
 {{ config(
     materialized='day_window',
-    window='open_days'
+    window='step_days'
 ) }}
 with
 
@@ -11,19 +11,18 @@ open_days as (
         open_days.day,
         destinations.matching,
         run.as_of >= {{ complete_at('open_days.day', 'destinations') }} as mature
-    from {{ ref('int_open_days') }} as open_days
+    from {{ source('inputs', 'input_step_days') }} as open_days
     inner join {{ source('inputs', 'input_destinations') }} as destinations
         on open_days.destination = destinations.destination
     cross join {{ source('inputs', 'input_run') }} as run
-    where open_days.in_scope
 ),
 
 exported_days as (
     select distinct destination, day from {{ ref('int_deliveries') }}
-    where day in (select day from {{ ref('int_window_days') }})
+    where {{ on_window_days('day', 'step_days') }}
     union
     select distinct destination, day from {{ ref('int_export_counts') }}
-    where day in (select day from {{ ref('int_window_days') }}) and messages > 0
+    where {{ on_window_days('day', 'step_days') }} and messages > 0
 ),
 
 routed as (

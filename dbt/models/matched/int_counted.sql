@@ -30,7 +30,7 @@ named as (
 exported as (
     select destination, day, event_name, messages
     from {{ ref('int_export_counts') }}
-    where day in (select day from {{ ref('int_window_days') }})
+    where {{ on_window_days('day', 'step_days') }}
     union all
     -- An export of events that names neither message nor user can still be counted.
     select destination, day, event_name, count(*) as messages

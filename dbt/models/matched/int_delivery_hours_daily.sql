@@ -1,7 +1,7 @@
 {#- When a destination says that it received, by the clock of its own export, whatever the rows match. -#}
 {{ config(
     materialized='day_window',
-    window='open_days'
+    window='step_days'
 ) }}
 select
     deliveries.day,
@@ -9,7 +9,6 @@ select
     cast(extract(hour from deliveries.event_time) as integer) as hour,
     cast(count(*) as bigint) as deliveries
 from {{ ref('int_deliveries') }} as deliveries
-inner join {{ ref('int_open_days') }} as open_days
+inner join {{ source('inputs', 'input_step_days') }} as open_days
     on deliveries.destination = open_days.destination and deliveries.day = open_days.day
-where open_days.in_scope
 group by 1, 2, 3

@@ -1,19 +1,19 @@
 {#- Every name that a destination holds, with its daily count and whether a contract gives it. -#}
 {{ config(
     materialized='day_window',
-    window='open_days'
+    window='step_days'
 ) }}
 with
 
 named as (
     select destination, day, event_name, cast(count(*) as bigint) as deliveries
     from {{ ref('int_deliveries') }}
-    where day in (select day from {{ ref('int_window_days') }})
+    where {{ on_window_days('day', 'step_days') }}
     group by 1, 2, 3
     union all
     select destination, day, event_name, messages as deliveries
     from {{ ref('int_export_counts') }}
-    where day in (select day from {{ ref('int_window_days') }})
+    where {{ on_window_days('day', 'step_days') }}
 )
 
 select
@@ -24,8 +24,7 @@ select
     route_names.event is not null as routable,
     route_names.event
 from named
-inner join {{ ref('int_open_days') }} as open_days
+inner join {{ source('inputs', 'input_step_days') }} as open_days
     on named.destination = open_days.destination and named.day = open_days.day
 left join {{ ref('int_route_names') }} as route_names
     on named.destination = route_names.destination and named.event_name = route_names.event_name
-where open_days.in_scope

@@ -1,13 +1,13 @@
 {#- What differs, row by row, for the open days; matches are counted elsewhere and never kept. -#}
 {{ config(
     materialized='day_window',
-    window='open_days'
+    window='step_days'
 ) }}
 with
 
 missing as (
     select
-        destination, day, hour, source, event, message_id,
+        destination, day, hour, source, event, message_key, message_id,
         'missing' as difference,
         cast(1 as bigint) as copies,
         app_version, library_version, user_shape
@@ -27,7 +27,8 @@ by_id as (
         cast(null as integer) as hour,
         differences.source,
         coalesce(case when differences.wanted then differences.event end, differences.delivered_event) as event,
-        differences.delivered_message_id as message_id,
+        differences.message_key,
+        ids.message_id,
         differences.wanted,
         differences.copies,
         variants.delivery_key is not null as matched_by_variant
@@ -36,12 +37,14 @@ by_id as (
         on differences.destination = destinations.destination
     left join {{ ref('int_variant_matches') }} as variants
         on differences.destination = variants.destination and differences.message_key = variants.delivery_key
+    left join {{ ref('int_delivered_ids') }} as ids
+        on differences.destination = ids.destination and differences.message_key = ids.delivery_key
     where differences.copies > 0
 ),
 
 duplicates as (
     select
-        destination, day, hour, source, event, message_id,
+        destination, day, hour, source, event, message_key, message_id,
         'duplicate' as difference,
         cast(copies - 1 as bigint) as copies,
         cast(null as varchar) as app_version,
@@ -53,7 +56,7 @@ duplicates as (
 
 unexpected as (
     select
-        destination, day, hour, source, event, message_id,
+        destination, day, hour, source, event, message_key, message_id,
         'unexpected' as difference,
         cast(1 as bigint) as copies,
         cast(null as varchar) as app_version,
@@ -67,7 +70,8 @@ unexpected as (
 nameless as (
     select
         deliveries.destination, deliveries.day, cast(null as integer) as hour,
-        cast(null as varchar) as source, deliveries.event, cast(null as varchar) as message_id,
+        cast(null as varchar) as source, deliveries.event,
+        cast(null as {{ key_type() }}) as message_key, cast(null as varchar) as message_id,
         'unexpected' as difference,
         cast(count(*) as bigint) as copies,
         cast(null as varchar) as app_version,
@@ -81,7 +85,8 @@ nameless as (
 by_user as (
     select
         destination, day, cast(null as integer) as hour,
-        cast(null as varchar) as source, event, cast(null as varchar) as message_id,
+        cast(null as varchar) as source, event,
+        cast(null as {{ key_type() }}) as message_key, cast(null as varchar) as message_id,
         outcome as difference,
         cast(count(*) as bigint) as copies,
         cast(null as varchar) as app_version,
@@ -89,7 +94,7 @@ by_user as (
         cast(null as varchar) as user_shape
     from {{ ref('int_user_matches') }}
     where outcome in ('duplicate', 'unexpected')
-    group by 1, 2, 3, 4, 5, 6, 7
+    group by 1, 2, 3, 4, 5, 6, 7, 8
 ),
 
 united as (
@@ -106,6 +111,5 @@ united as (
 
 select united.*
 from united
-inner join {{ ref('int_open_days') }} as open_days
+inner join {{ source('inputs', 'input_step_days') }} as open_days
     on united.destination = open_days.destination and united.day = open_days.day
-where open_days.in_scope

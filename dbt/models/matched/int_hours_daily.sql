@@ -4,7 +4,7 @@
 -#}
 {{ config(
     materialized='day_window',
-    window='open_days'
+    window='step_days'
 ) }}
 select
     outcomes.day,
@@ -13,7 +13,7 @@ select
     cast(sum(outcomes.messages) as bigint) as expected,
     cast(sum(case when outcomes.outcome = 'delivered' then outcomes.messages else 0 end) as bigint) as delivered
 from {{ ref('int_outcomes') }} as outcomes
-inner join {{ ref('int_open_days') }} as open_days
+inner join {{ source('inputs', 'input_step_days') }} as open_days
     on outcomes.destination = open_days.destination and outcomes.day = open_days.day
-where open_days.in_scope and outcomes.outcome in ('delivered', 'missing', 'pending', 'expected')
+where outcomes.outcome in ('delivered', 'missing', 'pending', 'expected')
 group by 1, 2, 3

@@ -1,54 +1,103 @@
-{#- The differing keys of the one join, a row a destination: missing, unexpected and copies beyond the first. -#}
+{#-
+  The differing keys of the one join, a row a destination: missing, unexpected and copies beyond the first. The other
+  half of a key may lie outside of this step.
+-#}
 with
 
 singles as (
-    select *
+    select
+        message_key,
+        source,
+        event_text,
+        slot_timestamp,
+        slot_received_at,
+        slot_sent_at,
+        slot_original_timestamp,
+        want_id
     from {{ ref('int_matches') }}
-    where message_key is not null
+    where message_key is not null and source is not null
+    union all
+    select
+        message_key,
+        source,
+        event_text,
+        {{ quarter_hour('timestamp') }} as slot_timestamp,
+        {{ quarter_hour('received_at') }} as slot_received_at,
+        {{ quarter_hour('sent_at') }} as slot_sent_at,
+        {{ quarter_hour('original_timestamp') }} as slot_original_timestamp,
+        want as want_id
+    from {{ ref('int_far_messages') }}
+),
+
+held as (
+    select destination, delivery_key, day, event
+    from {{ ref('int_window_deliveries') }}
+    where
+        matching = 'message_id'
+        and event is not null
+        and delivery_key in (
+            select matches.message_key from {{ ref('int_matches') }} as matches where matches.message_key is not null
+        )
+    union all
+    select destination, delivery_key, day, event
+    from {{ ref('int_far_deliveries') }}
+    where event is not null
 ),
 
 copies as (
     select
-        deliveries.destination,
-        deliveries.delivery_key,
-        min(deliveries.day) as day,
-        min(deliveries.message_id) as message_id,
-        min(deliveries.event) as event,
+        destination,
+        delivery_key,
+        min(day) as day,
+        min(event) as event,
         count(*) as copies
-    from {{ ref('int_window_deliveries') }} as deliveries
-    where
-        deliveries.matching = 'message_id'
-        and deliveries.event is not null
-        and deliveries.delivery_key in (select message_key from singles where got <> 0)
+    from held
     group by 1, 2
+),
+
+wanted as (
+    select
+        destinations.destination,
+        destinations.clock,
+        singles.*
+    from singles
+    inner join {{ source('inputs', 'input_destinations') }} as destinations
+        on
+            destinations.matching = 'message_id'
+            and {{ bits_and('singles.want_id', bit('destinations.bit_index')) }} <> 0
+),
+
+paired as (
+    select
+        coalesce(wanted.destination, copies.destination) as destination,
+        coalesce(wanted.message_key, copies.delivery_key) as message_key,
+        copies.event as delivered_event,
+        copies.day as delivered_day,
+        wanted.destination is not null as wanted,
+        coalesce(copies.copies, 0) as copies
+    from wanted
+    full outer join copies
+        on wanted.destination = copies.destination and wanted.message_key = copies.delivery_key
+    -- Wanted and held once is a match, also beside another destination's difference.
+    where not (wanted.destination is not null and coalesce(copies.copies, 0) = 1)
 )
 
 select
-    destinations.destination,
-    singles.message_key,
+    paired.destination,
+    paired.message_key,
     singles.source,
     singles.event_text as event,
-    copies.event as delivered_event,
-    copies.message_id as delivered_message_id,
-    copies.day as delivered_day,
+    paired.delivered_event,
+    paired.delivered_day,
     case destinations.clock
         when 'received_at' then singles.slot_received_at
         when 'sent_at' then singles.slot_sent_at
         when 'original_timestamp' then singles.slot_original_timestamp
         else singles.slot_timestamp
     end as slot,
-    {{ bits_and('singles.want_id', bit('destinations.bit_index')) }} <> 0 as wanted,
-    coalesce(copies.copies, 0) as copies
-from singles
+    paired.wanted,
+    paired.copies
+from paired
 inner join {{ source('inputs', 'input_destinations') }} as destinations
-    on
-        destinations.matching = 'message_id'
-        and {{ bits_and(bits_or('singles.want_id', 'singles.got'), bit('destinations.bit_index')) }} <> 0
-left join copies
-    on singles.message_key = copies.delivery_key and destinations.destination = copies.destination
-where
-    -- Wanted and held once is a match, also beside another destination's difference.
-    not (
-        {{ bits_and('singles.want_id', bit('destinations.bit_index')) }} <> 0
-        and coalesce(copies.copies, 0) = 1
-    )
+    on paired.destination = destinations.destination
+left join singles on paired.message_key = singles.message_key

@@ -1,7 +1,8 @@
 {#-
   One join by key for all destinations that hold message ids. `got` has a bit for each destination that holds the
   message under a name of its contract; `got` equal to the wanted id bits is a match, and matches are counted by
-  quarter of an hour, never kept. What differs is kept as a row of its own (message_key not null).
+  quarter of an hour, never kept. What differs is kept as a row of its own (message_key not null), and so is what an
+  earlier run found twice or without a message, for its other half may lie outside of this step.
   A bit summed is the bit itself unless a destination holds the message twice: that is `repeated`.
 -#}
 with
@@ -42,7 +43,6 @@ joined as (
                 then {{ quarter_hour('wanted.' ~ clock) }}
         end as slot_{{ clock }},
         {%- endfor %}
-        coalesce(wanted.routed, 0) as routed,
         coalesce(wanted.no_identifier, 0) as no_identifier,
         coalesce(wanted.bad_identifier, 0) as bad_identifier,
         coalesce(wanted.consent, 0) as consent,
@@ -52,45 +52,32 @@ joined as (
         coalesce(delivered.repeated, false) as repeated
     from wanted
     full outer join delivered on wanted.message_key = delivered.delivery_key
+),
+
+marked as (
+    select
+        *,
+        case
+            when want_id <> got or repeated then message_key
+            when message_key in (select r.message_key from {{ source('inputs', 'input_recalled_keys') }} as r)
+                then message_key
+        end as kept_key
+    from joined
 )
 
 select
-    cast(null as {{ key_type() }}) as message_key,
+    kept_key as message_key,
     source,
     event_text,
     slot_timestamp,
     slot_received_at,
     slot_sent_at,
     slot_original_timestamp,
-    routed,
     no_identifier,
     bad_identifier,
     consent,
     want,
     want_id,
-    got,
-    false as repeated,
     cast(count(*) as bigint) as messages
-from joined
-where want_id = got and not repeated
-group by 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14
-union all
-select
-    message_key,
-    source,
-    event_text,
-    slot_timestamp,
-    slot_received_at,
-    slot_sent_at,
-    slot_original_timestamp,
-    routed,
-    no_identifier,
-    bad_identifier,
-    consent,
-    want,
-    want_id,
-    got,
-    repeated,
-    cast(1 as bigint) as messages
-from joined
-where want_id <> got or repeated
+from marked
+group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12

@@ -34,7 +34,7 @@ unanswered as (
 select
     unanswered.destination,
     unanswered.message_key,
-    messages.message_id,
+    coalesce(messages.message_id, ids.message_id) as message_id,
     unanswered.source,
     unanswered.event,
     unanswered.day,
@@ -52,5 +52,6 @@ select
 from unanswered
 inner join {{ source('inputs', 'input_destinations') }} as destinations
     on unanswered.destination = destinations.destination
-inner join {{ ref('int_window_expected') }} as messages on unanswered.message_key = messages.message_key
+inner join {{ ref('int_window_messages') }} as messages on unanswered.message_key = messages.message_key
+left join {{ ref('int_missing_ids') }} as ids on unanswered.message_key = ids.message_key
 cross join {{ source('inputs', 'input_run') }} as run

@@ -1,7 +1,7 @@
 {#- What is not expected, and why: the first lines of the gap between two tools. -#}
 {{ config(
     materialized='day_window',
-    window='open_days'
+    window='step_days'
 ) }}
 select
     outcomes.day,
@@ -11,9 +11,8 @@ select
     outcomes.outcome as reason,
     cast(sum(outcomes.messages) as bigint) as messages
 from {{ ref('int_outcomes') }} as outcomes
-inner join {{ ref('int_open_days') }} as open_days
+inner join {{ source('inputs', 'input_step_days') }} as open_days
     on outcomes.destination = open_days.destination and outcomes.day = open_days.day
 where
-    open_days.in_scope
-    and outcomes.outcome in ('not_routed', 'no_identifier', 'bad_identifier', 'consent')
+    outcomes.outcome in ('not_routed', 'no_identifier', 'bad_identifier', 'consent')
 group by 1, 2, 3, 4, 5

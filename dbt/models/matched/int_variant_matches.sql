@@ -9,9 +9,10 @@ missing as (
     select
         differences.destination,
         differences.message_key,
-        messages.message_id
+        coalesce(messages.message_id, ids.message_id) as message_id
     from {{ ref('int_id_differences') }} as differences
-    inner join {{ ref('int_window_expected') }} as messages on differences.message_key = messages.message_key
+    inner join {{ ref('int_window_messages') }} as messages on differences.message_key = messages.message_key
+    left join {{ ref('int_missing_ids') }} as ids on differences.message_key = ids.message_key
     where
         differences.wanted and differences.copies = 0
         and differences.destination in (
@@ -29,13 +30,15 @@ forms as (
 
 unexpected as (
     select
-        destination,
-        message_key as delivery_key,
-        delivered_message_id,
-        lower(delivered_message_id) as form,
-        {{ uuid_inside('delivered_message_id') }} as uuid_form
-    from {{ ref('int_id_differences') }}
-    where not wanted
+        differences.destination,
+        differences.message_key as delivery_key,
+        ids.message_id as delivered_message_id,
+        lower(ids.message_id) as form,
+        {{ uuid_inside('ids.message_id') }} as uuid_form
+    from {{ ref('int_id_differences') }} as differences
+    inner join {{ ref('int_delivered_ids') }} as ids
+        on differences.destination = ids.destination and differences.message_key = ids.delivery_key
+    where not differences.wanted
 ),
 
 pairs as (

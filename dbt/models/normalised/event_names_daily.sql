@@ -23,6 +23,7 @@ daily as (
         sum(versions.messages) as messages
     from {{ ref('int_versions_daily') }} as versions
     inner join open_days on versions.day = open_days.day
+    where {{ on_window_days('versions.day', 'named_days') }}
     group by 1, 2, 3
 )
 

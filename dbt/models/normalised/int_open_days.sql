@@ -3,19 +3,17 @@
 with
 
 slots as (
-    {%- for clock in ['timestamp', 'received_at', 'sent_at', 'original_timestamp'] %}
+    {%- for clock in clocks_in_use() %}
     select distinct
         messages.source,
         '{{ clock }}' as clock,
         {{ quarter_hour('messages.' ~ clock) }} as slot
     from {{ ref('int_messages') }} as messages
-    inner join {{ source('inputs', 'input_received_days') }} as days
+    inner join {{ source('inputs', 'run_received_days') }} as days
         on messages.source = days.source and messages.received_day = days.day
     where
-        messages.{{ clock }} is not null
-        {%- if clock != 'timestamp' %}
-        and exists (select 1 from {{ source('inputs', 'input_destinations') }} as d where d.clock = '{{ clock }}')
-        {%- endif %}
+        {{ on_window_days('messages.received_day', 'run_received_days') }}
+        and messages.{{ clock }} is not null
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 ),
@@ -39,9 +37,6 @@ days as (
     from slots
     cross join {{ source('inputs', 'input_run') }} as run
     where slots.clock = 'timestamp'
-    union
-    select destination, day
-    from {{ ref('int_linked_days') }}
     union
     select destination, day
     from {{ source('inputs', 'state_open_days') }}

@@ -7,5 +7,6 @@ select
     property,
     cast(sum(filled) as bigint) as filled,
     cast(sum(messages) as bigint) as messages
-from {{ ref('int_property_fill') }}
+from {{ ref('int_event_table_reads') }}
+where rule is null
 group by 1, 2, 3, 4

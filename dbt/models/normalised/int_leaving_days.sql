@@ -1,7 +1,8 @@
 {#-
-  Days that what is read again reaches by message id: a late delivery answers a message of an earlier day, a late
-  message takes away what was unexpected on a later one. Rows that are read again on both sides open their days by
-  themselves, so each join has the rows to read on one side and those left alone, `reach_days` around, on the other.
+  Days that rows which may be about to leave answer by message id: a delivery that goes leaves the message of another
+  day without an answer. Built from what earlier runs read, before it is read again, and only when a day shrank: days
+  that only grew lose nothing. Rows that are read again on both sides open their days by themselves, so each join has
+  the rows to read on one side and those left alone, `reach_days` around, on the other.
 -#}
 {{ config(materialized='table') }}
 with
@@ -17,16 +18,16 @@ bounds as (
         {{ add_days('min(day)', '-' ~ var('reach_days')) }} as first_day,
         {{ add_days('max(day)', var('reach_days')) }} as last_day
     from (
-        select day from {{ source('inputs', 'input_received_days') }}
+        select day from {{ source('inputs', 'run_received_days') }}
         union all
-        select day from {{ source('inputs', 'input_export_days') }}
+        select day from {{ source('inputs', 'run_export_days') }}
     ) as days
 ),
 
 read_messages as (
     select messages.message_key
     from {{ ref('int_messages') }} as messages
-    inner join {{ source('inputs', 'input_received_days') }} as days
+    inner join {{ source('inputs', 'run_received_days') }} as days
         on messages.source = days.source and messages.received_day = days.day
 ),
 
@@ -34,7 +35,7 @@ other_messages as (
     select messages.*
     from {{ ref('int_messages') }} as messages
     cross join bounds
-    left join {{ source('inputs', 'input_received_days') }} as days
+    left join {{ source('inputs', 'run_received_days') }} as days
         on messages.source = days.source and messages.received_day = days.day
     where
         days.day is null
@@ -44,7 +45,7 @@ other_messages as (
 read_deliveries as (
     select deliveries.destination, deliveries.delivery_key
     from {{ ref('int_deliveries') }} as deliveries
-    inner join {{ source('inputs', 'input_export_days') }} as days
+    inner join {{ source('inputs', 'run_export_days') }} as days
         on deliveries.destination = days.destination and deliveries.day = days.day
     inner join destinations on deliveries.destination = destinations.destination
     where deliveries.delivery_key is not null
@@ -55,7 +56,7 @@ other_deliveries as (
     from {{ ref('int_deliveries') }} as deliveries
     inner join destinations on deliveries.destination = destinations.destination
     cross join bounds
-    left join {{ source('inputs', 'input_export_days') }} as days
+    left join {{ source('inputs', 'run_export_days') }} as days
         on deliveries.destination = days.destination and deliveries.day = days.day
     where
         days.day is null

@@ -1,0 +1,91 @@
+{#-
+  Days outside of this step that a row read in this run belongs to by its message id: a late delivery answers a message
+  of an earlier day, a late message takes away what was unexpected on a later one, a copy makes a duplicate of what was
+  a match. Whoever runs the steps does these days again. One row per destination, day and key.
+-#}
+{{ config(materialized='table') }}
+with
+
+destinations as (
+    select destination, timezone, clock
+    from {{ source('inputs', 'input_destinations') }}
+    where matching = 'message_id'
+),
+
+far_keys as (
+    select delivery_key as message_key from {{ ref('int_far_deliveries') }}
+    union
+    select message_key from {{ ref('int_far_messages') }}
+),
+
+read_messages as (
+    select
+        messages.message_key,
+        messages.timestamp,
+        messages.received_at,
+        messages.sent_at,
+        messages.original_timestamp
+    from {{ ref('int_messages') }} as messages
+    inner join {{ source('inputs', 'run_received_days') }} as days
+        on messages.source = days.source and messages.received_day = days.day
+    where
+        {{ on_window_days('messages.received_day', 'run_received_days') }}
+        and messages.message_key in (select f.message_key from far_keys as f)
+),
+
+read_deliveries as (
+    select deliveries.destination, deliveries.day, deliveries.delivery_key
+    from {{ ref('int_deliveries') }} as deliveries
+    inner join {{ source('inputs', 'run_export_days') }} as days
+        on deliveries.destination = days.destination and deliveries.day = days.day
+    where
+        {{ on_window_days('deliveries.day', 'run_export_days') }}
+        and deliveries.delivery_key in (select f.message_key from far_keys as f)
+),
+
+{%- set on_its_day -%}
+cast({{ local_time(
+    "case destinations.clock when 'received_at' then messages.received_at"
+    ~ " when 'sent_at' then messages.sent_at"
+    ~ " when 'original_timestamp' then messages.original_timestamp else messages.timestamp end",
+    'destinations.timezone'
+) }} as date)
+{%- endset %}
+
+-- Both halves on one day are that day's own: it does not need this step to find them.
+links as (
+    select far.destination, far.day, far.delivery_key as message_key
+    from {{ ref('int_far_deliveries') }} as far
+    inner join destinations on far.destination = destinations.destination
+    inner join read_messages as messages on far.delivery_key = messages.message_key
+    where far.day <> {{ on_its_day }}
+    union
+    select far.destination, far.day, far.delivery_key as message_key
+    from {{ ref('int_far_deliveries') }} as far
+    inner join read_deliveries
+        on
+            far.destination = read_deliveries.destination
+            and far.delivery_key = read_deliveries.delivery_key
+            and far.day <> read_deliveries.day
+    union
+    select
+        read_deliveries.destination,
+        {{ on_its_day }} as day,
+        messages.message_key
+    from {{ ref('int_far_messages') }} as messages
+    inner join read_deliveries on messages.message_key = read_deliveries.delivery_key
+    inner join destinations on read_deliveries.destination = destinations.destination
+    where read_deliveries.day <> {{ on_its_day }}
+)
+
+select links.destination, links.day, links.message_key
+from links
+where
+    not exists (
+        select 1
+        from {{ source('inputs', 'input_step_days') }} as step_days
+        where step_days.destination = links.destination and step_days.day = links.day
+    )
+    and links.message_key not in (
+        select r.message_key from {{ source('inputs', 'input_recalled_keys') }} as r
+    )

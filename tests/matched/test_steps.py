@@ -1,0 +1,241 @@
+"""A run in many small steps, a run that reads only what was appended, and one that was killed between steps."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from builders import contract, destination, random_world
+from matched.conftest import disagreements
+from matched.moments import AS_OF, at, day
+from recon_project import WORK, ReconProject
+
+from dagster_project.core.oracle import Delivery, Message
+from dagster_project.flow import growth
+from dagster_project.flow.steps import in_steps
+from dagster_project.resources.dbt import DbtProject
+
+HOUR = timedelta(hours=1)
+
+
+# ---------------------------------------------------------------------------------------------- how days are cut
+
+
+def test_days_are_cut_where_a_step_would_hold_too_many_rows() -> None:
+    days = [date(2026, 11, number) for number in (1, 2, 3, 4)]
+    assert in_steps(days, dict.fromkeys(days, 10), 20) == [days[:2], days[2:]]
+    assert in_steps(days, dict.fromkeys(days, 10), 19) == [[each] for each in days]
+
+
+def test_a_day_is_never_cut_and_days_come_in_order() -> None:
+    one, two = date(2026, 11, 1), date(2026, 11, 2)
+    assert in_steps([two, one, two], {one: 1_000, two: 1}, 10) == [[one], [two]]
+
+
+def test_days_of_which_nothing_is_known_share_a_step() -> None:
+    days = [date(2026, 11, number) for number in range(1, 20)]
+    assert in_steps(days, {}, 1) == [days]
+    assert in_steps([], {}, 1) == []
+
+
+# ------------------------------------------------------------------------------------------------ whole projects
+
+
+@pytest.mark.dbt
+@pytest.mark.parametrize("seed", [3, 11])
+def test_a_day_a_step_gives_the_tables_of_one_step(seed: int) -> None:
+    world = random_world(Random(seed), days=5)
+    with tempfile.TemporaryDirectory() as folder:
+        project = ReconProject.build(Path(folder), world.contract)
+        project.limits = {"step_rows": 1}
+        project.land(world.messages, world.deliveries, world.counts)
+        project.run(world.as_of, until="diagnosed")
+        assert disagreements(project, world.as_of) == []
+
+
+@pytest.fixture
+def mail() -> Iterator[ReconProject]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield ReconProject.build(Path(folder), contract(destination("mail"), sources=("web", "ios")))
+
+
+def _sent(name: str, number: int, hour: int = 12, source: str = "web", **more: Any) -> Message:
+    when = at(number, hour)
+    return Message(source, name, "Paid", more.pop("received_at", when), timestamp=when, **more)
+
+
+def _held(name: str, number: int, hour: int = 12) -> Delivery:
+    return Delivery("mail", "Paid", at(number, hour), message_id=name)
+
+
+@pytest.mark.dbt
+def test_a_step_that_answers_a_message_of_an_earlier_step_has_that_day_done_again(mail: ReconProject) -> None:
+    """The copy of day 5 makes a duplicate of what was a plain match when day 1 had its step."""
+    mail.limits = {"step_rows": 1}
+    mail.land(
+        [_sent("a", 1), *(_sent(f"q{number}", number) for number in range(1, 7))],
+        [_held("a", 1), _held("a", 5), *(_held(f"q{number}", number) for number in range(1, 7))],
+    )
+    mail.run(AS_OF, until="diagnosed")
+    assert disagreements(mail, AS_OF) == []
+    assert {
+        (row[0], row[3])
+        for row in mail.rows(f"{WORK}.int_differences", ["day", "hour", "source", "difference"])
+    } == {(day(1), "duplicate")}
+
+
+class _Died(Exception):
+    pass
+
+
+@pytest.mark.dbt
+def test_a_run_killed_between_steps_is_taken_up_where_it_was(
+    mail: ReconProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mail.limits = {"step_rows": 1}
+    rows = [_sent(f"m{number}", number) for number in range(1, 7)]
+    mail.land(rows, [_held(f"m{number}", number) for number in range(2, 7)])
+    real, steps = DbtProject.run, []
+
+    def run(self: DbtProject, models: Any, **more: Any) -> Any:
+        if "int_matches" in models:
+            steps.append(mail.frame(f"select min(day) as day from {WORK}.input_step_days")["day"].iloc[0])
+            if len(steps) == 3:
+                raise _Died
+        return real(self, models, **more)
+
+    monkeypatch.setattr(DbtProject, "run", run)
+    with pytest.raises(_Died):
+        mail.run(AS_OF, until="published")
+    died_at, read = steps[-1], len(mail.rows(f"{WORK}.state_read"))
+    assert read, "what was read is noted"
+    mail.run(AS_OF, until="published")
+    assert steps[3] == died_at, "the first step of the next run is the one that was not finished"
+    assert disagreements(mail, AS_OF) == []
+
+
+@pytest.mark.dbt
+def test_rows_that_land_between_a_killed_run_and_the_next_are_matched_again(
+    mail: ReconProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mail.limits = {"step_rows": 1}
+    mail.land([_sent(f"m{number}", number) for number in range(1, 7)], [])
+    real, steps = DbtProject.run, []
+
+    def run(self: DbtProject, models: Any, **more: Any) -> Any:
+        if "int_matches" in models:
+            steps.append(1)
+            if len(steps) == 5:
+                raise _Died
+        return real(self, models, **more)
+
+    monkeypatch.setattr(DbtProject, "run", run)
+    with pytest.raises(_Died):
+        mail.run(AS_OF, until="published")
+    # Days 1 to 3 have been matched, and get an answer now.
+    mail.land_more([], [_held("m1", 1), _held("m2", 2)])
+    mail.run(AS_OF + HOUR, until="published")
+    assert disagreements(mail, AS_OF + HOUR) == []
+
+
+# ---------------------------------------------------------------------------------------------------- only new rows
+
+
+@pytest.fixture
+def grown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of tables of which only new rows were read, as they are."""
+    seen: list[str] = []
+    real = growth.grown
+
+    def watched(*arguments: Any, **more: Any) -> Any:
+        found = real(*arguments, **more)
+        if found is not None:
+            seen.append(arguments[2])
+        return found
+
+    for module in ("sources", "exported"):
+        monkeypatch.setattr(f"dagster_project.flow.{module}.grown", watched)
+    return seen
+
+
+def _begun(mail: ReconProject) -> None:
+    mail.limits = {"grown_from": 1}
+    mail.land(
+        [_sent(f"m{number}", number) for number in range(1, 7)] + [_sent("i", 2, source="ios")],
+        [_held(f"m{number}", number) for number in range(1, 7)],
+    )
+    mail.run(AS_OF, until="published")
+    assert disagreements(mail, AS_OF) == []
+
+
+@pytest.mark.dbt
+def test_of_a_table_that_only_grew_only_new_rows_are_read(mail: ReconProject, grown: list[str]) -> None:
+    _begun(mail)
+    assert grown == []
+    mail.land_more(
+        # A late one, a new day, and a copy of one that is known.
+        [_sent("late", 3, received_at=at(7)), _sent("new", 7), _sent("m6", 6, received_at=at(7))],
+        [_held("late", 3), _held("new", 7), _held("m2", 2), _held("nobody", 4)],
+    )
+    # What was read before is not looked at again: were it, these would be back.
+    mail.warehouse.execute(f"update {WORK}.int_deliveries set event_name = 'Kept' where day = '{day(1)}'")
+    mail.run(AS_OF + HOUR, until="published")
+    assert sorted(grown) == ["ios", "mail", "web"]
+    kept = mail.frame(f"select count(*) as n from {WORK}.int_deliveries where event_name = 'Kept'")["n"].iloc[
+        0
+    ]
+    assert kept == 1
+    mail.warehouse.execute(f"update {WORK}.int_deliveries set event_name = 'Paid' where event_name = 'Kept'")
+    assert disagreements(mail, AS_OF + HOUR) == []
+    assert len(mail.rows(f"{WORK}.int_messages")) == 9
+
+
+@pytest.mark.dbt
+def test_a_new_row_received_before_its_known_copy_has_the_days_read_whole(
+    mail: ReconProject, grown: list[str]
+) -> None:
+    _begun(mail)
+    mail.land_more([Message("ios", "m5", "Read", at(4), timestamp=at(4))], [])
+    mail.run(AS_OF + HOUR, until="published")
+    assert "ios" in grown
+    assert disagreements(mail, AS_OF + HOUR) == []
+
+
+@pytest.mark.dbt
+@pytest.mark.parametrize("change", ["delete", "replace", "future"])
+def test_a_table_that_did_more_than_grow_is_compared_in_full(
+    mail: ReconProject, grown: list[str], change: str
+) -> None:
+    _begun(mail)
+    table = (
+        "exports.mail"
+        if not mail.workspace.destinations[0].export.table
+        else str(mail.workspace.destinations[0].export.table)
+    )
+    if change == "delete":
+        mail.warehouse.execute(f"delete from {table} where message_id = 'm2'")
+        mail.landed["deliveries"] = [each for each in mail.landed["deliveries"] if each.message_id != "m2"]
+    elif change == "replace":
+        # As many rows, made anew, of which one says something else.
+        mail.warehouse.execute(
+            f"create or replace table {table} as select * replace "
+            f"(case when message_id = 'm2' then 'x' else message_id end as message_id) from {table}"
+        )
+        mail.landed["deliveries"] = [
+            each if each.message_id != "m2" else _held("x", 2) for each in mail.landed["deliveries"]
+        ]
+    else:
+        # Not yet counted when the first run noted how far it had read.
+        mail.land_more([], [_held("m3", 30)])
+        mail.run(AS_OF + HOUR, until="published")
+        grown.clear()
+        mail.land_more([], [_held("m4", 4)])
+    later = AS_OF + timedelta(days=30)
+    mail.run(later, until="published")
+    assert "mail" not in grown
+    assert disagreements(mail, later) == []

@@ -1,0 +1,125 @@
+"""What makes dbt start quickly is safe: it parses again whenever anything has changed, and shares the run's file."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dagster_project.resources.dbt import DbtProject
+from dagster_project.resources.warehouse import open_warehouse
+from dagster_project.settings import project_root
+
+pytestmark = pytest.mark.dbt
+
+PROJECT = """
+name: tiny
+version: "1.0"
+profile: segment_reconciliation
+models: {+materialized: table, +schema: reconciliation_work}
+"""
+LIMITS_SEEN = "select current_setting('memory_limit') as memory, current_setting('threads') as threads"
+
+
+class Recorded(DbtProject):
+    """A project that notes which commands it gives to dbt."""
+
+    def _invoke(self, arguments: list[str], *, with_manifest: bool) -> Any:
+        self.__dict__.setdefault("commands", []).append(arguments[0])
+        return super()._invoke(arguments, with_manifest=with_manifest)
+
+
+def tiny(folder: Path, **environment: str) -> Recorded:
+    """The project of a process that begins now, on a folder that others may have parsed before."""
+    told = {"RECON_TARGET": "duckdb", "RECON_DUCKDB_PATH": str(folder / "warehouse.duckdb")}
+    return Recorded(folder / "nowhere", folder / "dbt", told | environment)
+
+
+def commands(project: DbtProject) -> list[str]:
+    project.manifest()
+    return list(project.__dict__.get("commands", []))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A project of one model that an earlier process has parsed."""
+    rendered = tmp_path / "dbt"
+    for name, text in (("dbt_project.yml", PROJECT), ("models/limits.sql", LIMITS_SEEN)):
+        (rendered / name).parent.mkdir(parents=True, exist_ok=True)
+        (rendered / name).write_text(text)
+    (rendered / "macros").mkdir()
+    for name in ("profiles.yml", "macros/generate_schema_name.sql"):
+        shutil.copy(project_root() / "dbt" / name, rendered / name)
+    assert commands(tiny(tmp_path)) == ["parse"]
+    return tmp_path
+
+
+def test_what_has_not_changed_is_not_parsed_again_and_still_runs(folder: Path) -> None:
+    project = tiny(folder)
+    assert [each.name for each in project.run(["limits"])] == ["limits"]
+    assert commands(project) == ["run"]
+
+
+def test_a_run_of_another_id_or_with_a_new_password_is_no_change(folder: Path) -> None:
+    assert commands(tiny(folder, RECON_RUN_ID="another", SNOWFLAKE_PASSWORD="new")) == []
+
+
+def test_a_changed_file_is_parsed_and_what_it_says_is_what_runs(folder: Path) -> None:
+    (folder / "dbt" / "models" / "limits.sql").write_text("select 1 as one")
+    project = tiny(folder)
+    project.run(["limits"])
+    assert commands(project) == ["parse", "run"]
+    warehouse = open_warehouse("duckdb", folder / "warehouse.duckdb", {})
+    assert list(warehouse.frame("select * from reconciliation_work.limits").columns) == ["one"]
+
+
+def test_a_file_more_or_less_is_a_change(folder: Path) -> None:
+    more = folder / "dbt" / "models" / "more.sql"
+    more.write_text("select 1 as one")
+    assert commands(tiny(folder)) == ["parse"]
+    more.unlink()
+    project = tiny(folder)
+    assert commands(project) == ["parse"]
+    assert [node.name for node in project.manifest().nodes.values()] == ["limits"]
+
+
+def test_another_database_is_a_change(folder: Path) -> None:
+    project = tiny(folder, RECON_DUCKDB_PATH=str(folder / "other.duckdb"))
+    assert commands(project) == ["parse"]
+    assert {node.database for node in project.manifest().nodes.values()} == {"other"}
+
+
+def test_another_release_of_dbt_is_a_change(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dagster_project.resources.dbt.version", lambda package: f"{package} of tomorrow")
+    assert commands(tiny(folder)) == ["parse"]
+
+
+@pytest.mark.parametrize("name", ["partial_parse.msgpack", "parsed_from.json"])
+@pytest.mark.parametrize("content", [b"", b"\x93no manifest", None], ids=["empty", "garbage", "gone"])
+def test_what_is_kept_and_cannot_be_read_is_made_anew(folder: Path, name: str, content: bytes | None) -> None:
+    kept = folder / "dbt" / "target" / name
+    kept.unlink()
+    if content is not None:
+        kept.write_bytes(content)
+    project = tiny(folder)
+    assert commands(project) == ["parse"]
+    assert [node.name for node in project.manifest().nodes.values()] == ["limits"]
+
+
+def test_dbt_works_in_the_file_that_the_run_holds_and_within_its_limits(folder: Path) -> None:
+    limits = {"RECON_MEMORY_LIMIT": "300MB", "RECON_THREADS": "1"}
+    warehouse = open_warehouse("duckdb", folder / "warehouse.duckdb", limits)
+    with warehouse.held():
+        tiny(folder).run(["limits"])
+        seen = warehouse.frame("select * from reconciliation_work.limits")
+    assert seen.to_dict("records") == [{"memory": "286.1 MiB", "threads": 1}]
+
+
+def test_dbt_alone_keeps_to_the_limits_of_the_environment_too(folder: Path) -> None:
+    tiny(folder, RECON_MEMORY_LIMIT="300MB", RECON_THREADS="1").run(["limits"])
+    seen = open_warehouse("duckdb", folder / "warehouse.duckdb", {}).frame(
+        "select * from reconciliation_work.limits"
+    )
+    assert seen.to_dict("records") == [{"memory": "286.1 MiB", "threads": 1}]
