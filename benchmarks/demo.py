@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from meter import clean_environment, whole_process
+from meter import whole_process
 from table import Report
 
 
@@ -22,7 +22,7 @@ def demo(report: Report, folder: Path, product: Path) -> None:
     for arguments in (["demo"], ["demo", "--next-day"]):
         ended = whole_process(
             [sys.executable, "-P", "-m", "dagster_project.cli.main", *arguments],
-            clean_environment({"PYTHONPATH": str(checkout)}),
+            {"PYTHONPATH": str(checkout)},
             checkout,
         )
         if ended.status not in (0, 1):

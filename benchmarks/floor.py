@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-from meter import measured, peak_mb, size_mb
+from meter import held_mb, measured, peak_mb
 from traffic import EVENTS, FIRST_DAY, SOURCES, Traffic, event_name, offsets, row_counts
 
 BOOKS: Final = ("expected", "delivered", "missing", "duplicates", "unexpected")
@@ -46,7 +46,7 @@ def first_run(
         "keys": keys.numbers(),
         "join": join.numbers(),
         "rows": rows[0] if rows else 0,
-        "size_mb": size_mb(Path(scratch)),
+        "held_mb": held_mb(scratch),
         "peak_mb": peak_mb(),
     }
 

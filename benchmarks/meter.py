@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 HERE: Final = Path(__file__).resolve().parent
+HELD: Final = "select cast(used_blocks * block_size as double) as held from pragma_database_size()"
 # What the measured process runs: a function by name, its arguments as JSON, its answer as the last line.
 # It leaves by os._exit, for DuckDB writes about its own leaks when Python is torn down after dbt.
 _CHILD: Final = """
@@ -133,7 +134,10 @@ def written_mb() -> float:
     return int(text.split("\nwrite_bytes: ")[1].split()[0]) / 1e6
 
 
-def size_mb(path: Path) -> float:
-    """The size of a DuckDB file with its log of changes."""
-    files = (path, path.with_name(path.name + ".wal"))
-    return sum(each.stat().st_size for each in files if each.exists()) / 1e6
+def held_mb(warehouse: str) -> float:
+    """What a DuckDB file holds, without the blocks in it that are free to be used again. Call it `apart`."""
+    import duckdb
+
+    with duckdb.connect(warehouse, read_only=True) as db:
+        found = db.execute(HELD).fetchone()
+    return float(found[0]) / 1e6 if found else 0.0

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from contract import write_expectations
 from daily import SLOWEST, compare_books, land
-from meter import Ended, apart, clean_environment, size_mb, whole_process
+from meter import Ended, apart, whole_process
 from pipeline import environment, run_apart
 from table import Report
 from traffic import Traffic
@@ -23,7 +23,7 @@ def land_month(report: Report, folder: Path, traffic: Traffic, days: int) -> Non
     folder.mkdir(parents=True, exist_ok=True)
     land(folder, traffic, 0, days)
     write_expectations(folder / "expectations", traffic)
-    report.say(f"landed {size_mb(folder / 'warehouse.duckdb'):,.0f} MB of rows")
+    report.say(f"landed {_held(folder):,.0f} MB of rows")
 
 
 def floors_of(
@@ -111,7 +111,7 @@ def month(
     )
     report.say(_equal(sums))
     report.say(
-        f"Files: the floor's {floors[0]['size_mb']:,.0f} MB, ours grew the warehouse by {ours['grown_mb']:,.0f} MB.\n"
+        f"Files: the floor's {floors[0]['held_mb']:,.0f} MB, ours grew the warehouse by {ours['grown_mb']:,.0f} MB.\n"
     )
     models = ours["models"]
     report.table(
@@ -129,7 +129,7 @@ def backfill(
     """`recon run` over a month that has never been reconciled, as one process, and the floor under the same limits."""
     land_month(report, folder, traffic, days)
     floors = floors_of(folder, traffic, days, limits, 1)
-    before = size_mb(folder / "warehouse.duckdb")
+    before = _held(folder)
     ended = recon_run(folder, traffic, days, limits, product)
     apart(
         "pipeline", "write_books", {"books": folder / "books.parquet"}, environment(folder, limits, product)
@@ -164,7 +164,7 @@ def backfill(
     )
     for line in ended.errors.splitlines():
         report.say("  " + line.strip())
-    grown = size_mb(folder / "warehouse.duckdb") - before
+    grown = _held(folder) - before
     report.say(f"\n{_equal(sums)}\nexit status {ended.status}; the warehouse grew by {grown:,.0f} MB.\n")
 
 
@@ -173,7 +173,7 @@ def recon_run(folder: Path, traffic: Traffic, days: int, limits: dict[str, str],
     as_of = traffic.as_of(days).isoformat()
     ended = whole_process(
         [sys.executable, "-P", "-m", "dagster_project.cli.main", "run", "--as-of", as_of],
-        clean_environment(environment(folder, limits, product)),
+        environment(folder, limits, product),
         product,
     )
     if ended.status not in (0, 1):
@@ -187,6 +187,10 @@ def _pair(floors: list[dict[str, Any]], part: str) -> tuple[float, float]:
 
 def _floor(floors: list[dict[str, Any]], *parts: str, what: str) -> float:
     return float(median(sum(each[part][what] for part in parts) for each in floors))
+
+
+def _held(folder: Path) -> float:
+    return float(apart("meter", "held_mb", {"warehouse": folder / "warehouse.duckdb"}))
 
 
 def _equal(sums: dict[str, int]) -> str:

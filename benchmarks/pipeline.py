@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from meter import apart, measured, peak_mb, size_mb
+from meter import HELD, apart, measured, peak_mb
 from traffic import Traffic
 
 BOOKS: Final = ("expected", "delivered", "missing", "pending", "duplicates", "unexpected")
@@ -80,7 +80,7 @@ def run(as_of: str, run_id: str, books: str) -> dict[str, Any]:
     context.dbt.render(context.workspace)
     context.dbt.manifest()
     parsed = time.perf_counter()
-    before_mb, size_before = peak_mb(), size_mb(settings.duckdb_path)
+    before_mb, held_before = peak_mb(), _held_mb(context.warehouse)
     measures: list[dict[str, Any]] = []
     models: dict[str, float] = {}
     for name, stage, rows in stages:
@@ -97,7 +97,7 @@ def run(as_of: str, run_id: str, books: str) -> dict[str, Any]:
         "parse": parsed - imported,
         "before_mb": before_mb,
         "peak_mb": peak_mb(),
-        "grown_mb": size_mb(settings.duckdb_path) - size_before,
+        "grown_mb": _held_mb(context.warehouse) - held_before,
     }
 
 
@@ -114,6 +114,10 @@ def _write_books(warehouse: Any, path: str) -> None:
         f"select day, destination, event, {', '.join(BOOKS)} from reconciliation_work.int_cells_daily"
     )
     frame.to_parquet(path)
+
+
+def _held_mb(warehouse: Any) -> float:
+    return float(warehouse.frame(HELD)["held"].sum()) / 1e6
 
 
 def _rows(done: Any, field: str | None) -> int:

@@ -9,7 +9,7 @@ from typing import Final
 
 from contract import write_expectations
 from daily import land
-from meter import clean_environment, whole_process
+from meter import whole_process
 from month import recon_run
 from table import Report
 from traffic import Traffic
@@ -27,7 +27,7 @@ _SMALL: Final = Traffic(500, 3)  # an hourly run of it has some twenty new messa
 def start_up(report: Report, folder: Path, limits: dict[str, str], repeats: int, product: Path) -> None:
     """Medians of the imports; then a first run, a run with an hour's news, and one with none."""
     folder.mkdir(parents=True)
-    environment = clean_environment({"PYTHONPATH": str(product)})
+    environment = {"PYTHONPATH": str(product)}
     rows: list[list[str | float | int | None]] = []
     for name, code in _IMPORTS.items():
         ended = [

@@ -27,6 +27,10 @@ STATEMENTS: Final = {"view": 1, "table": 1, "day_window": 7, "incremental": 4}
 WINDOWS: Final = {
     "received_days": "days of receipt that are read again",
     "export_days": "export days that are read again",
+    "run_received_days": "days of receipt that the run reads",
+    "run_export_days": "export days that the run reads",
+    "again_received_days": "days of receipt that are read again; adds what has come to the others",
+    "again_export_days": "export days that are read again; adds what has come to the others",
     "open_days": "each destination's days that are reconciled",
     "workspace_days": "the workspace's days that are reconciled",
     "workspace_days_and_next": "the workspace's days that are reconciled, and the day after each",

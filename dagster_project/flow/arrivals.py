@@ -48,10 +48,11 @@ def observe_arrivals(context: RunContext, readable: Iterable[str]) -> None:
             warehouse.frame(
                 "select destination, day, sum(deliveries) as deliveries from ("
                 f"select destination, day, count(*) as deliveries from {WORK}.int_deliveries "
-                "where day >= :since group by 1, 2 union all "
+                "where day between :since and :until group by 1, 2 union all "
                 f"select destination, day, sum(messages) as deliveries from {WORK}.int_export_counts "
-                "where day >= :since group by 1, 2) as days group by 1, 2",
+                "where day between :since and :until group by 1, 2) as days group by 1, 2",
                 since=since,
+                until=max(day for _, day in watched),
             )
         )
     }

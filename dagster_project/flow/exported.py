@@ -27,6 +27,7 @@ from dagster_project.flow.steps import (
     in_steps,
     landed_rows,
     nullable,
+    open_days_that_rows_leave,
     read_already,
     remember_read,
     run_days,
@@ -157,7 +158,7 @@ def read_exports(context: RunContext) -> list[Health]:
         ranges.append({"kind": "destination", "name": name, "since": since})
     _write(context, problems, to_read, censuses, ranges, reached, results)
     if rows_may_leave(warehouse):
-        _open_days_that_rows_leave(context)
+        open_days_that_rows_leave(context)
     _read_deliveries(context)
     # What was read of a broken export earlier is still there, and says nothing of today.
     observe_arrivals(context, [each.name for each in results if each.name not in problems])
@@ -182,23 +183,6 @@ def _read_deliveries(context: RunContext) -> None:
         context.dbt.run(["int_deliveries", "int_export_counts"])
         remember_read(context, "destination", step, contracts)
     write_days(context, "input_export_days", days_read)
-
-
-def _open_days_that_rows_leave(context: RunContext) -> None:
-    """Open the days to which what is read again has belonged so far, for rows may leave the day they are on.
-
-    Before anything is rebuilt: afterwards nobody knows where a row that is gone belonged.
-    """
-    warehouse = context.warehouse
-    if not warehouse.exists(f"{WORK}.int_messages"):
-        return
-    context.dbt.run(["int_leaving_days", "int_open_days"])
-    warehouse.execute(
-        f"insert into {WORK}.state_open_days select o.destination, o.day from ("
-        f"select destination, day from {WORK}.int_open_days union select destination, day from {WORK}.int_leaving_days"
-        f") as o where not exists (select 1 from {WORK}.state_open_days as s "
-        "where s.destination = o.destination and s.day = o.day)"
-    )
 
 
 def _last(census: pd.DataFrame) -> datetime | None:

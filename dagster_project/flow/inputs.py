@@ -50,6 +50,7 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
         "has_anonymous_id": "boolean",
         "format_bits": "bigint",
         "consent_index": "bigint",
+        "edge_days": "bigint",
         "healthy": "boolean",
         "local_as_of": "timestamp",
     },
@@ -81,7 +82,7 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
     "input_received_days": {"source": "varchar", "day": "date", "after_position": "bigint"},
     "input_export_days": {"destination": "varchar", "day": "date", "after_position": "bigint"},
     "input_step_days": {"destination": "varchar", "day": "date"},
-    "input_recalled_keys": {"message_key": "key"},
+    "input_recalled_keys": {"message_key": "key", "linked": "boolean"},
     "run_received_days": {"source": "varchar", "day": "date", "after_position": "bigint"},
     "run_export_days": {"destination": "varchar", "day": "date", "after_position": "bigint"},
     # What the steps of a run that has not ended have done, so that the next run goes on from there.
@@ -291,6 +292,7 @@ def _destination_row(
         "has_anonymous_id": columns.anonymous_id is not None,
         "format_bits": format_bits,
         "consent_index": consents.index(destination.consent) if destination.consent else None,
+        "edge_days": 1,
         "healthy": True,
         "local_as_of": local(as_of, destination.timezone),
     }

@@ -27,6 +27,7 @@ REACH_DAYS: Final = 8  # dbt's var reach_days, and the day that a zone may be ap
 # Views that stand as long as the contract does, then what each step makes anew, in the order of the rungs.
 VIEWS = ["int_route_names", "int_differences_daily"]
 MODELS = [
+    "int_window_days",
     "int_window_slots",
     "int_window_messages",
     "int_window_expected",
@@ -73,6 +74,7 @@ def match(context: RunContext) -> Matched:
     """
     warehouse = context.warehouse
     _forget_outdated(context)
+    _look_beyond_edges(context)
     limit = context.step_rows
     rows = _rows_of_days(context)
     models: list[ModelResult] = []
@@ -120,6 +122,23 @@ def _forget_outdated(context: RunContext) -> None:
     warehouse.replace(f"{WORK}.state_matched", frame, TABLES["state_matched"])
 
 
+def _look_beyond_edges(context: RunContext) -> None:
+    """Look at the days beside a step only where ids are changed on the way, or nobody knows yet whether they are.
+
+    An id as it was sent is found wherever it is; a changed one within the step, and its day may be the next.
+    """
+    warehouse = context.warehouse
+    if not warehouse.exists(f"{WORK}.int_cells_daily"):
+        return
+    warehouse.execute(
+        f"update {WORK}.input_destinations set edge_days = 0 where matching <> 'message_id' or ("
+        f"exists (select 1 from {WORK}.int_cells_daily as c "
+        "where c.destination = input_destinations.destination and c.delivered > 0) "
+        f"and not exists (select 1 from {WORK}.int_cells_daily as c "
+        "where c.destination = input_destinations.destination and c.matched_by = 'message_id_variant'))"
+    )
+
+
 def _recall(context: RunContext) -> None:
     """Add to the recalled keys what earlier runs found twice or unanswered within reach of this step."""
     warehouse = context.warehouse
@@ -127,7 +146,7 @@ def _recall(context: RunContext) -> None:
         return
     warehouse.execute(
         f"insert into {WORK}.input_recalled_keys "
-        f"select distinct d.message_key from {WORK}.int_differences as d "
+        f"select distinct d.message_key, false from {WORK}.int_differences as d "
         f"where d.difference in ('duplicate', 'unexpected') and d.message_key is not null "
         "and d.day between :first and :last "
         f"and d.message_key not in (select r.message_key from {WORK}.input_recalled_keys as r)",
@@ -161,7 +180,7 @@ def _note(context: RunContext, step: list[tuple[str, date]]) -> None:
                 "where l.destination = state_matched.destination and l.day = state_matched.day)"
             )
             session.execute(
-                f"insert into {WORK}.input_recalled_keys select distinct message_key from {WORK}.int_links"
+                f"insert into {WORK}.input_recalled_keys select distinct message_key, true from {WORK}.int_links"
             )
             session.append(f"{WORK}.state_open_days", pd.DataFrame(new, columns=["destination", "day"]))
     if new:

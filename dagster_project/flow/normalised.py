@@ -15,6 +15,7 @@ from dagster_project.flow.steps import (
     added,
     in_steps,
     landed_rows,
+    open_days_that_rows_leave,
     read_already,
     remember_read,
     run_days,
@@ -112,12 +113,13 @@ def _read_whole(
     context: RunContext, left: dict[tuple[str, date], int | None]
 ) -> dict[tuple[str, date], int | None]:
     """The same days with all their rows, and the known days after them that may hold a later copy."""
-    known = {pair for pair in landed_rows(context, "source") if pair[0] in {name for name, _ in left}}
+    known = set(landed_rows(context, "source"))
     days = set(with_following({day for _, day in left}, {day for _, day in known}))
     whole = dict.fromkeys(
         sorted({*left, *(pair for pair in known if pair[1] in days)}, key=lambda p: (p[1], p[0]))
     )
     write_days(context, "run_received_days", {**run_days(context, "source"), **whole})
+    open_days_that_rows_leave(context)
     return dict(whole)
 
 

@@ -190,6 +190,23 @@ def nullable(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(after_position=frame["after_position"].astype("Int64"))
 
 
+def open_days_that_rows_leave(context: RunContext) -> None:
+    """Open the days to which what is read again has belonged so far, for rows may leave the day they are on.
+
+    Before anything is rebuilt: afterwards nobody knows where a row that is gone belonged.
+    """
+    warehouse = context.warehouse
+    if not warehouse.exists(f"{WORK}.int_messages"):
+        return
+    context.dbt.run(["int_leaving_days", "int_open_days"])
+    warehouse.execute(
+        f"insert into {WORK}.state_open_days select o.destination, o.day from ("
+        f"select destination, day from {WORK}.int_open_days union select destination, day from {WORK}.int_leaving_days"
+        f") as o where not exists (select 1 from {WORK}.state_open_days as s "
+        "where s.destination = o.destination and s.day = o.day)"
+    )
+
+
 # ---- matching --------------------------------------------------------------------------------------------
 
 

@@ -36,31 +36,46 @@
 {% endmacro %}
 
 {#
-  Rows of int_messages on the slots of this step. The first and last slot stand there as constants, so that what lies
-  outside is left on the disk; the exact slots come second.
+  Rows of int_messages on the slots of this step, with `step_bits`: the destinations on whose days they stand. The first
+  and last slot stand there as constants, so that what lies outside is left on the disk.
 #}
-{% macro in_window_slots(messages) -%}
-    {%- set slots = ref('int_window_slots') -%}
-    {%- for clock, between in slot_bounds(slots).items() %}
-    (
-        {{ messages }}.{{ clock }} >= cast('{{ between[0] }}' as {{ type_timestamp() }})
-        and {{ messages }}.{{ clock }} < {{ add_seconds("cast('" ~ between[1] ~ "' as " ~ type_timestamp() ~ ")", 900) }}
-        and {{ quarter_hour(messages ~ '.' ~ clock) }} in (
-            select s.slot from {{ slots }} as s where s.clock = '{{ clock }}'
-        )
-    )
-    {{- ' or' if not loop.last }}
-    {%- else %}
-    1 = 0
+{% macro window_messages(messages, slots) -%}
+    {%- set bounds = slot_bounds(slots) -%}
+    select
+        messages.*,
+        {% set bits = namespace(of_all="coalesce(slots_timestamp.bits, 0)") -%}
+        {%- for clock in bounds if clock != 'timestamp' -%}
+            {%- set bits.of_all = bits_or(bits.of_all, 'coalesce(slots_' ~ clock ~ '.bits, 0)') -%}
+        {%- endfor -%}
+        {{ bits.of_all }} as step_bits
+    from {{ messages }} as messages
+    {%- for clock in ['timestamp'] + (bounds | reject('equalto', 'timestamp') | list) %}
+    left join {{ slots }} as slots_{{ clock }}
+        on slots_{{ clock }}.clock = '{{ clock }}' and {{ quarter_hour('messages.' ~ clock) }} = slots_{{ clock }}.slot
     {%- endfor %}
+    where
+        (
+            {%- for clock, between in bounds.items() %}
+            (
+                messages.{{ clock }} >= cast('{{ between[0] }}' as {{ type_timestamp() }})
+                and messages.{{ clock }} < {{ add_seconds("cast('" ~ between[1] ~ "' as " ~ type_timestamp() ~ ")", 900) }}
+            )
+            {{- ' or' if not loop.last }}
+            {%- else %}
+            1 = 0
+            {%- endfor %}
+        )
+        and ({% for clock in ['timestamp'] + (bounds | reject('equalto', 'timestamp') | list) -%}
+            slots_{{ clock }}.slot is not null{{ ' or ' if not loop.last }}
+        {%- endfor %})
 {%- endmacro %}
 
 {#
   The expected grid, a bit a destination, of a relation of messages: `want` is where a message is expected, and each
   other bit says why it is not. Reasons are decided in the order no_identifier, bad_identifier, consent, and each bit
-  is in one of them.
+  is in one of them. `more` names columns to hand on besides.
 #}
-{% macro expected_grid(messages) %}
+{% macro expected_grid(messages, more=[]) %}
 with
 
 identifier_bits as (
@@ -101,6 +116,9 @@ looked_up as (
         messages.app_version,
         messages.library_version,
         messages.user_shape,
+        {%- for column in more %}
+        messages.{{ column }},
+        {%- endfor %}
         coalesce(names.routed, 0) as routed,
         {{ bits_or(
             "case when not messages.has_user_id then identifier_bits.user_bits else 0 end",
@@ -147,6 +165,9 @@ select
     app_version,
     library_version,
     user_shape,
+{%- for column in more %}
+    {{ column }},
+    {%- endfor %}
     routed,
     no_identifier,
     bad_identifier,

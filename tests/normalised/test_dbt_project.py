@@ -188,9 +188,9 @@ BREAKS = {
     ],
     "assert_names_are_the_sum_of_their_versions": [
         "update reconciliation.event_names_daily set messages = messages + 1 where source = 'web'",
-        "update reconciliation_work.int_versions_daily set messages = messages + 1 where source = 'web'",
+        "update reconciliation_work.int_message_counts set messages = messages + 1 where source = 'web'",
         "delete from reconciliation.event_names_daily where event_text = 'Order Complete'",
-        "delete from reconciliation_work.int_versions_daily where event_text = 'Order Complete'",
+        "delete from reconciliation_work.int_message_counts where event_text = 'Order Complete'",
     ],
     "assert_one_row_per_cell": [
         "insert into reconciliation_work.int_cells_daily"

@@ -29,7 +29,7 @@ def window(engine: Engine) -> tuple[Engine, DbtProject]:
     _land(engine, ("2026-11-01", "1"), ("2026-11-02", "2"))
     dbt.run(["window_rows"])
     engine.warehouse.execute(
-        "insert into reconciliation_work.input_received_days values ('web', '2026-11-02')"
+        "insert into reconciliation_work.input_received_days (source, day) values ('web', '2026-11-02')"
     )
     return engine, dbt
 

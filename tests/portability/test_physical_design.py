@@ -117,7 +117,8 @@ def window(engine: Engine) -> tuple[Engine, DbtProject]:
         session.execute("create table portability.landed (source varchar, day varchar)")
         session.execute("insert into portability.landed values ('web', '2026-11-01'), ('web', '2026-11-09')")
         session.execute(
-            "insert into reconciliation_work.input_received_days values ('web', '2026-11-01'), ('web', '2026-11-09')"
+            "insert into reconciliation_work.input_received_days (source, day)"
+            " values ('web', '2026-11-01'), ('web', '2026-11-09')"
         )
     return engine, dbt
 

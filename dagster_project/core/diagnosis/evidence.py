@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from dagster_project.core.contracts import Destination, Workspace
 from dagster_project.core.diagnosis.grid import Grid, grid_of
 from dagster_project.core.diagnosis.witness import NoWitness, Witness
+
+if TYPE_CHECKING:
+    from dagster_project.core.diagnosis.rates import Rates
 
 Days = NDArray[np.datetime64]  # whole days, unit D
 Counts = NDArray[np.int64]
@@ -221,6 +224,11 @@ class Evidence:
     def grid(self) -> Grid:
         """The judged cells as series x days."""
         return grid_of(self.judged)
+
+    @cached_property
+    def learned(self) -> dict[tuple[str, bytes], Rates]:
+        """The usual rates by measure and by the cells that they were learned from; `usual.rates_of` keeps them here."""
+        return {}
 
     @cached_property
     def sources(self) -> Mapping[str, SourceHistory]:

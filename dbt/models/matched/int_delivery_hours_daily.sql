@@ -11,4 +11,5 @@ select
 from {{ ref('int_deliveries') }} as deliveries
 inner join {{ source('inputs', 'input_step_days') }} as open_days
     on deliveries.destination = open_days.destination and deliveries.day = open_days.day
+where {{ on_window_days('deliveries.day', 'step_days') }}
 group by 1, 2, 3

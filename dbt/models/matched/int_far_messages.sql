@@ -3,13 +3,14 @@
   apart the days are. Only keys that found no message inside are looked for.
 -#}
 {{ config(materialized='table') }}
+{%- set reach = var('reach_days') | int + 1 %}
 with
 
 far_messages as (
     select *
     from {{ ref('int_messages') }}
     where
-        {{ on_window_days('received_day', 'step_days', before=var('reach_days') + 1, after=var('reach_days') + 1) }}
+        {{ on_window_days('received_day', 'step_days', before=reach, after=reach) }}
         and message_key in (
             select singles.message_key
             from {{ ref('int_matches') }} as singles
@@ -18,5 +19,5 @@ far_messages as (
 )
 
 select * from (
-{{ expected_grid('far_messages') }}
+    {{ expected_grid('far_messages') }}
 ) as expected

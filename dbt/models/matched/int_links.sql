@@ -7,7 +7,7 @@
 with
 
 destinations as (
-    select destination, timezone, clock
+    select destination, timezone, clock, edge_days
     from {{ source('inputs', 'input_destinations') }}
     where matching = 'message_id'
 ),
@@ -52,15 +52,37 @@ cast({{ local_time(
 ) }} as date)
 {%- endset %}
 
--- Both halves on one day are that day's own: it does not need this step to find them.
-links as (
-    select far.destination, far.day, far.delivery_key as message_key
+window_pairs as (
+    select
+        held.destination,
+        held.day as delivered_day,
+        messages.message_key,
+        {{ on_its_day }} as day
+    from {{ ref('int_window_deliveries') }} as held
+    inner join destinations on held.destination = destinations.destination
+    inner join {{ ref('int_window_messages') }} as messages on held.delivery_key = messages.message_key
+    left join {{ source('inputs', 'run_export_days') }} as exported
+        on held.destination = exported.destination and held.day = exported.day
+    left join {{ source('inputs', 'run_received_days') }} as received
+        on messages.source = received.source and messages.received_day = received.day
+    where
+        (
+            destinations.edge_days > 0
+            or held.delivery_key in (
+                select m.message_key from {{ ref('int_matches') }} as m where m.message_key is not null
+            )
+        )
+        and (exported.day is not null or received.day is not null)
+),
+
+-- Both halves on one day are that day's own: where this run matches it, it does not need this step to find them.
+found as (
+    select far.destination, far.day, far.delivery_key as message_key, far.day = {{ on_its_day }} as on_one_day
     from {{ ref('int_far_deliveries') }} as far
     inner join destinations on far.destination = destinations.destination
     inner join read_messages as messages on far.delivery_key = messages.message_key
-    where far.day <> {{ on_its_day }}
     union
-    select far.destination, far.day, far.delivery_key as message_key
+    select far.destination, far.day, far.delivery_key as message_key, false as on_one_day
     from {{ ref('int_far_deliveries') }} as far
     inner join read_deliveries
         on
@@ -71,14 +93,40 @@ links as (
     select
         read_deliveries.destination,
         {{ on_its_day }} as day,
-        messages.message_key
+        messages.message_key,
+        read_deliveries.day = {{ on_its_day }} as on_one_day
     from {{ ref('int_far_messages') }} as messages
     inner join read_deliveries on messages.message_key = read_deliveries.delivery_key
     inner join destinations on read_deliveries.destination = destinations.destination
-    where read_deliveries.day <> {{ on_its_day }}
+    union
+    -- Both halves are looked at, and one of them stands on a day that this step does not match.
+    select pairs.destination, pairs.day, pairs.message_key, false as on_one_day
+    from window_pairs as pairs
+    where pairs.day <> pairs.delivered_day
+    union
+    select pairs.destination, pairs.delivered_day as day, pairs.message_key, false as on_one_day
+    from window_pairs as pairs
+    where pairs.day <> pairs.delivered_day
+    union
+    -- Or both do, and an earlier run found one without the other.
+    select pairs.destination, pairs.day, pairs.message_key, true as on_one_day
+    from window_pairs as pairs
+    where
+        pairs.day = pairs.delivered_day
+        and pairs.message_key in (
+            select r.message_key from {{ source('inputs', 'input_recalled_keys') }} as r
+        )
+),
+
+links as (
+    select found.destination, found.day, found.message_key
+    from found
+    left join {{ ref('int_open_days') }} as open_days
+        on found.destination = open_days.destination and found.day = open_days.day
+    where not (found.on_one_day and coalesce(open_days.in_scope, false))
 )
 
-select links.destination, links.day, links.message_key
+select distinct links.destination, links.day, links.message_key
 from links
 where
     not exists (
@@ -86,6 +134,7 @@ where
         from {{ source('inputs', 'input_step_days') }} as step_days
         where step_days.destination = links.destination and step_days.day = links.day
     )
+    -- A key leads to its days once a run: they have been told to look for it then.
     and links.message_key not in (
-        select r.message_key from {{ source('inputs', 'input_recalled_keys') }} as r
+        select r.message_key from {{ source('inputs', 'input_recalled_keys') }} as r where r.linked
     )

@@ -48,6 +48,8 @@ joined as (
         coalesce(wanted.consent, 0) as consent,
         coalesce(wanted.want, 0) as want,
         coalesce(wanted.want_id, 0) as want_id,
+        -- Where it is another day already, its delivery is another step's.
+        coalesce({{ bits_and('wanted.want_id', 'wanted.step_bits') }}, 0) as want_here,
         coalesce(delivered.got, 0) as got,
         coalesce(delivered.repeated, false) as repeated
     from wanted
@@ -58,7 +60,7 @@ marked as (
     select
         *,
         case
-            when want_id <> got or repeated then message_key
+            when want_here <> got or repeated then message_key
             when message_key in (select r.message_key from {{ source('inputs', 'input_recalled_keys') }} as r)
                 then message_key
         end as kept_key

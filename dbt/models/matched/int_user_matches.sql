@@ -33,7 +33,8 @@ wanted_rows as (
             'destinations.timezone'
         ) }} as local_at
     from {{ ref('int_window_expected') }} as expected
-    inner join destinations on {{ bits_and('expected.want', bit('destinations.bit_index')) }} <> 0
+    inner join destinations
+        on {{ bits_and(bits_and('expected.want', 'expected.step_bits'), bit('destinations.bit_index')) }} <> 0
     left join {{ source('inputs', 'input_routes') }} as routes
         on
             destinations.destination = routes.destination

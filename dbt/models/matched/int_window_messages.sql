@@ -1,6 +1,5 @@
-{#- The messages that stand on an open day of this step by the clock of some destination. -#}
+{#-
+  The messages that stand on a day of this step by the clock of some destination, with the bits of those destinations.
+-#}
 {{ config(materialized='view') }}
-select messages.*
-from {{ ref('int_messages') }} as messages
-where
-    {{ in_window_slots('messages') }}
+{{ window_messages(ref('int_messages'), ref('int_window_slots')) }}

@@ -1,28 +1,20 @@
 {#-
-  The quarters of an hour, in UTC, that belong to an open day of this step, by the clock that its destination goes by.
-  A day has its neighbours' edges where user and second decide: there a message may be a second over midnight.
+  The quarters of an hour, in UTC, of the days that this step looks at, by the clock that destinations go by, with a
+  bit for each destination that looks at it: where it is a day ahead, a quarter belongs to some of them only.
 -#}
 {{ config(materialized='table') }}
 with
 
-zones as (
-    select
-        destinations.clock,
-        destinations.timezone,
-        step_days.day,
-        max(case when destinations.matching = 'user_time' then 1 else 0 end) as edges
-    from {{ source('inputs', 'input_step_days') }} as step_days
-    inner join {{ source('inputs', 'input_destinations') }} as destinations
-        on step_days.destination = destinations.destination
-    group by 1, 2, 3
+window_days as (
+    select * from {{ ref('int_window_days') }}
 ),
 
 utc_days as (
-    select {{ add_days('day', -1) }} as day from zones
+    select {{ add_days('day', -1) }} as day from window_days
     union
-    select day from zones
+    select day from window_days
     union
-    select {{ add_days('day', 1) }} as day from zones
+    select {{ add_days('day', 1) }} as day from window_days
 ),
 
 slots as (
@@ -38,23 +30,22 @@ slots as (
 -- A zone's wall clock is looked up once a slot and zone.
 local_slots as (
     select
-        clocks.clock,
-        clocks.timezone,
+        zones.timezone,
         slots.slot,
-        cast({{ local_time('slots.slot', 'clocks.timezone') }} as date) as day,
-        cast({{ local_time(add_seconds('slots.slot', 900), 'clocks.timezone') }} as date) as day_after,
-        cast({{ local_time(add_seconds('slots.slot', -900), 'clocks.timezone') }} as date) as day_before
+        {{ local_time('slots.slot', 'zones.timezone') }} as local_slot
     from slots
-    cross join (select distinct clock, timezone from zones) as clocks
+    cross join (select distinct timezone from window_days) as zones
 )
 
-select distinct local_slots.clock, local_slots.slot
+select
+    window_days.clock,
+    local_slots.slot,
+    {{ bits_any(bit('window_days.bit_index')) }} as bits
 from local_slots
-inner join zones
+inner join window_days
     on
-        local_slots.clock = zones.clock
-        and local_slots.timezone = zones.timezone
-        and (
-            zones.day = local_slots.day
-            or (zones.edges = 1 and zones.day in (local_slots.day_after, local_slots.day_before))
-        )
+        local_slots.timezone = window_days.timezone
+        and cast(local_slots.local_slot as date) = window_days.day
+        and local_slots.local_slot >= window_days.opens
+        and local_slots.local_slot < window_days.closes
+group by 1, 2

@@ -16,7 +16,7 @@ select
     cast(null as varchar) as property,
     cast(null as varchar) as rule,
     cast(null as date) as day,
-    cast(null as {{ dbt.type_timestamp() }}) as slot,
+    cast(null as {{ type_timestamp() }}) as slot,
     cast(null as varchar) as message_id,
     cast(null as {{ key_type() }}) as message_key,
     cast(null as bigint) as filled,

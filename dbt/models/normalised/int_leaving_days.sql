@@ -29,6 +29,7 @@ read_messages as (
     from {{ ref('int_messages') }} as messages
     inner join {{ source('inputs', 'run_received_days') }} as days
         on messages.source = days.source and messages.received_day = days.day
+    where {{ on_window_days('messages.received_day', 'run_received_days') }}
 ),
 
 other_messages as (
@@ -40,6 +41,10 @@ other_messages as (
     where
         days.day is null
         and messages.received_day between bounds.first_day and bounds.last_day
+        and (
+            {{ on_window_days('messages.received_day', 'run_received_days', var('reach_days'), var('reach_days')) }}
+            or {{ on_window_days('messages.received_day', 'run_export_days', var('reach_days'), var('reach_days')) }}
+        )
 ),
 
 read_deliveries as (
@@ -48,7 +53,7 @@ read_deliveries as (
     inner join {{ source('inputs', 'run_export_days') }} as days
         on deliveries.destination = days.destination and deliveries.day = days.day
     inner join destinations on deliveries.destination = destinations.destination
-    where deliveries.delivery_key is not null
+    where deliveries.delivery_key is not null and {{ on_window_days('deliveries.day', 'run_export_days') }}
 ),
 
 other_deliveries as (
@@ -62,6 +67,10 @@ other_deliveries as (
         days.day is null
         and deliveries.delivery_key is not null
         and deliveries.day between bounds.first_day and bounds.last_day
+        and (
+            {{ on_window_days('deliveries.day', 'run_received_days', var('reach_days'), var('reach_days')) }}
+            or {{ on_window_days('deliveries.day', 'run_export_days', var('reach_days'), var('reach_days')) }}
+        )
 )
 
 select other_deliveries.destination, other_deliveries.day

@@ -37,7 +37,9 @@ samples as (
     from {{ ref('int_messages') }} as messages
     inner join (select distinct source, event from unplanned) as names
         on messages.source = names.source and messages.event_text = names.event
-    where messages.event_day in (select day from open_days)
+    where
+        messages.event_day in (select day from open_days)
+        and {{ on_window_days('messages.event_day', 'workspace_days') }}
     group by 1, 2
 ),
 
