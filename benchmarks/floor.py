@@ -19,6 +19,8 @@ from meter import held_mb, measured, peak_mb
 from traffic import EVENTS, FIRST_DAY, SOURCES, Traffic, event_name, offsets, row_counts
 
 BOOKS: Final = ("expected", "delivered", "missing", "duplicates", "unexpected")
+# Rows: larger sorts are slower, and 300 million at once do not fit into 8 GB (2026-11-23).
+_SORTED_AT_ONCE: Final = 10_000_000
 _KEYS: Final = {
     "sent": "key ubigint, event utinyint, quarter utinyint, day date",
     "held": "key ubigint, tool utinyint, event utinyint, quarter utinyint, day date",
@@ -34,8 +36,7 @@ def first_run(
     with _opened(scratch, warehouse, limits) as db:
         _make_tables(db, shape)
         with measured() as keys:
-            for statement in _keys(shape, days, {}):
-                db.execute(statement)
+            _key_new_rows(db, shape, days, {})
         with measured() as join:
             for (day,) in db.execute("select day from sent union select day from held order by 1").fetchall():
                 _match(db, shape, day)
@@ -69,8 +70,7 @@ def next_run(
             ).fetchall()
         )
         with measured() as keys:
-            for statement in _keys(shape, days, seen):
-                db.execute(statement)
+            _key_new_rows(db, shape, days, seen)
         # New rows are the last ones of their tables.
         touched = [
             day
@@ -160,26 +160,44 @@ def _make_tables(db: duckdb.DuckDBPyConnection, traffic: Traffic) -> None:
     db.execute("create table differences (day date, key ubigint, event utinyint, want bigint, got bigint)")
 
 
-def _keys(traffic: Traffic, days: int, seen: dict[str, int]) -> list[str]:
-    """Statements that key the rows after those seen, each raw table's in one read."""
-    quarter = "cast((epoch_us({0}) // 900000000) % 96 as utinyint)"
-    sent = " union all ".join(
-        f"select id, event_text, timestamp as moment from raw.app_{source}.tracks "
-        f"where rowid >= {seen.get(f'app_{source}.tracks', 0)}"
+def _key_new_rows(db: duckdb.DuckDBPyConnection, traffic: Traffic, days: int, seen: dict[str, int]) -> None:
+    """Key the rows after those seen, each raw table in one read, in the order of their days."""
+    quarter = "cast((epoch_us(moment) // 900000000) % 96 as utinyint), cast(moment as date) as day"
+    new = {table: rows - seen.get(table, 0) for table, rows in row_counts(db, traffic, "raw.")}
+    sent = {
+        f"app_{source}.tracks": f"select id, event_text, timestamp as moment from raw.app_{source}.tracks"
         for source in range(SOURCES)
-    )
-    held = " union all ".join(
-        f"select message_id, event_name, cast({tool} as utinyint) as tool, "
-        f"event_time - {_offset(traffic.zone(tool), days)} as moment from raw.exports.tool_{tool} "
-        f"where rowid >= {seen.get(f'exports.tool_{tool}', 0)}"
+    }
+    held = {
+        f"exports.tool_{tool}": f"select message_id as id, event_name as event_text, {tool} as tool, "
+        f"event_time - {_offset(traffic.zone(tool), days)} as moment from raw.exports.tool_{tool}"
         for tool in range(traffic.destinations)
-    )
-    return [
-        f"insert into sent select hash(id), event, {quarter.format('moment')}, cast(moment as date) as day "
-        f"from ({sent}) inner join names using (event_text) order by day",
-        f"insert into held select hash(message_id), tool, event, {quarter.format('moment')}, "
-        f"cast(moment as date) as day from ({held}) inner join names on event_name = event_text order by day",
-    ]
+    }
+    for keys, columns, reads in (
+        ("sent", "hash(id), event", sent),
+        ("held", "hash(id), tool, event", held),
+    ):
+        for tables in _batches({table: new[table] for table in reads}):
+            rows = " union all ".join(
+                f"{reads[table]} where rowid >= {seen.get(table, 0)}" for table in tables
+            )
+            db.execute(
+                f"insert into {keys} select {columns}, {quarter} from ({rows}) inner join names using (event_text) "
+                "order by day"
+            )
+
+
+def _batches(rows: dict[str, int]) -> list[list[str]]:
+    """The tables in groups that can be sorted in memory; a day is found in each by its blocks' lowest and highest."""
+    batches: list[list[str]] = []
+    held = 0
+    for table, count in rows.items():
+        if not batches or held + count > _SORTED_AT_ONCE:
+            batches.append([])
+            held = 0
+        batches[-1].append(table)
+        held += count
+    return batches
 
 
 def _offset(zone: str, days: int) -> str:
