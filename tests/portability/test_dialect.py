@@ -16,8 +16,18 @@ from portability.conftest import CHECKOUT, ENGINES, Engine
 pytestmark = pytest.mark.dbt
 
 ROWS = truth.rows()
-# Whole statements, which the flow's tests run on both engines.
-BY_THE_FLOW = {"broken_rules_of_table", "filled_of_table", "replace_rows"}
+# Whole statements, lists and places in a table, which the flow's tests run on both engines.
+BY_THE_FLOW = {
+    "any_of",
+    "broken_list",
+    "in_clustered_order",
+    "kept",
+    "landed_position",
+    "not_kept",
+    "replace_rows",
+    "replace_rows_by_table",
+    "unfolded_rules",
+}
 _MARK = "-- the next row"
 
 
