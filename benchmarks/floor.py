@@ -137,6 +137,7 @@ def differing_books(scratch: str, books: str, traffic: dict[str, int]) -> dict[s
 def _opened(scratch: str, warehouse: str, limits: dict[str, str]) -> duckdb.DuckDBPyConnection:
     db = duckdb.connect(scratch, config={"temp_directory": scratch + ".tmp", **limits})
     db.execute("set timezone = 'UTC'")
+    db.execute("set enable_progress_bar = false")
     db.execute(f"attach '{warehouse}' as raw (read_only)")
     return db
 

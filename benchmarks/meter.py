@@ -47,7 +47,8 @@ def apart(
     )
     if done.returncode:
         said = (done.stderr or done.stdout).split("\nnanobind:")[0]
-        raise SystemExit(f"{module}.{function} broke; it said:\n{said[-3000:]}")
+        ended = f"was ended by signal {-done.returncode}" if done.returncode < 0 else "broke"
+        raise SystemExit(f"{module}.{function} {ended}; it said:\n{said[-3000:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 

@@ -89,6 +89,9 @@ def land(warehouse: Path, traffic: Traffic, since: datetime | None, through: dat
     """
     with duckdb.connect(str(warehouse)) as db:
         db.execute("set timezone = 'UTC'")
+        db.execute("set enable_progress_bar = false")
+        # Or it keeps every page that it wrote, until the system kills it or somebody else.
+        db.execute("set memory_limit = '4GB'")
         _make_tables(db, traffic)
         day = max((since - LANDS_WITHIN).date() if since else FIRST_DAY, FIRST_DAY)
         begun, waiting = day, 0
