@@ -52,13 +52,29 @@ cast({{ local_time(
 ) }} as date)
 {%- endset %}
 
+-- One after the other: an `or` of the two would have every row of the step asked.
+held as (
+    select deliveries.destination, deliveries.day, deliveries.delivery_key
+    from {{ ref('int_window_deliveries') }} as deliveries
+    inner join (select destination from destinations where edge_days > 0) as edged
+        on deliveries.destination = edged.destination
+    union
+    select deliveries.destination, deliveries.day, deliveries.delivery_key
+    from {{ ref('int_window_deliveries') }} as deliveries
+    where
+        deliveries.matching = 'message_id'
+        and deliveries.delivery_key in (
+            select m.message_key from {{ ref('int_matches') }} as m where m.message_key is not null
+        )
+),
+
 window_pairs as (
     select
         held.destination,
         held.day as delivered_day,
         messages.message_key,
         {{ on_its_day }} as day
-    from {{ ref('int_window_deliveries') }} as held
+    from held
     inner join destinations on held.destination = destinations.destination
     inner join {{ ref('int_window_messages') }} as messages on held.delivery_key = messages.message_key
     left join {{ source('inputs', 'run_export_days') }} as exported
@@ -66,12 +82,7 @@ window_pairs as (
     left join {{ source('inputs', 'run_received_days') }} as received
         on messages.source = received.source and messages.received_day = received.day
     where
-        (
-            destinations.edge_days > 0
-            or held.delivery_key in (
-                select m.message_key from {{ ref('int_matches') }} as m where m.message_key is not null
-            )
-        )
+        held.delivery_key is not null
         and (exported.day is not null or received.day is not null)
 ),
 
