@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from dagster_project.cli import exit_codes
+from dagster_project.cli.plan_commands import plan as plan_group
 from dagster_project.core.documents import ConfigurationError
 from dagster_project.settings import Settings, SettingsError
 
@@ -59,6 +60,9 @@ def recon() -> None:
     """
 
 
+recon.add_command(plan_group)
+
+
 @recon.command()
 @click.option("--seed", default=7, show_default=True, help="the same seed makes the same rows")
 @click.option(
@@ -101,9 +105,9 @@ def run(from_day: date | None, to_day: date | None, as_of: datetime | None, plan
     if from_day and to_day and from_day > to_day:
         raise click.UsageError(f"--from {from_day} is after --to {to_day}; swap them")
     if plan:
-        from dagster_project.cli.plan import run_plan
+        from dagster_project.cli.dry_run import run_dry_run
 
-        sys.exit(run_plan(from_day=from_day, to_day=to_day, as_of=as_of, form=form))
+        sys.exit(run_dry_run(from_day=from_day, to_day=to_day, as_of=as_of, form=form))
     from dagster_project.cli.run import run_run
 
     sys.exit(run_run(from_day=from_day, to_day=to_day, as_of=as_of, form=form))

@@ -14,7 +14,7 @@ import duckdb
 import pytest
 from commands.conftest import AS_OF, CHECKOUT, Desk
 
-from dagster_project.cli.plan import WINDOWS
+from dagster_project.cli.dry_run import WINDOWS
 from dagster_project.core.contracts import Destination, Source, Workspace
 from dagster_project.core.foresight import Span, State, days_of_run
 

@@ -56,7 +56,7 @@ class Model:
         return STATEMENTS.get(self.materialized, 1) + (3 if self.warehouse else 0)
 
 
-def run_plan(*, from_day: date | None, to_day: date | None, as_of: datetime | None, form: str) -> int:
+def run_dry_run(*, from_day: date | None, to_day: date | None, as_of: datetime | None, form: str) -> int:
     """Print the plan of a run; returns the exit code. Nothing is opened but a DuckDB file, to read."""
     settings = Settings.from_environment()
     workspace = load_workspace(settings.expectations_dir)
