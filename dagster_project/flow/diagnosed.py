@@ -129,7 +129,7 @@ def read_evidence(warehouse: Warehouse, workspace: Workspace, as_of: datetime) -
         columns = list(COLUMNS[name])
         order = ", ".join(str(number + 1) for number in range(len(columns)))
         days = " where day >= :since" if "day" in columns else ""
-        return warehouse.frame(
+        return warehouse.column_frame(
             f"select {', '.join(columns)} from {table}{days} order by {order}",
             **({"since": since} if days else {}),
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -31,6 +32,10 @@ VALUE_LENGTH: Final = 200
 _BINDS: Final = 4_000
 # Every zone in use is a multiple of this from UTC, so a slot lies in one local hour.
 _SLOT: Final = timedelta(minutes=15)
+# What decides, beside its time, which destinations expect a message.
+_DECIDING: Final = (
+    *("segment", "source", "event", "consent_denied", "format_misses", "has_user_id", "has_anonymous_id"),
+)
 # The attributes that a message has one of each; violations are counted apart.
 _ATTRIBUTES: Final = ("source", "event", "app_version", "library_version", "hour", "user_shape", "consent")
 # What tells the UTC day of a message by each clock; a warehouse leaves out what it need not read by the first two.
@@ -45,6 +50,10 @@ _BROKEN_DAY: Final = {"timestamp": "event_day in :utc_days", "received_at": "rec
 # DuckDB would join by the day first and by the name last: every message with every question of its day.
 _JOINED_FIRST: Final = {"duckdb": "materialized", "snowflake": ""}
 _LATER: Final = {"duckdb": "({0} + to_seconds({1}))", "snowflake": "dateadd('second', {1}, {0})"}
+_QUARTER: Final = {
+    "duckdb": "time_bucket(interval '15 minutes', {0})",
+    "snowflake": "time_slice({0}, 15, 'minute')",
+}
 _BITS_AND: Final = {"duckdb": "({0} & {1})", "snowflake": "bitand({0}, {1})"}
 
 
@@ -69,7 +78,8 @@ class _Asked:
     @property
     def binds(self) -> int:
         days = sum(len(_utc_days(stretch)) for stretch in self.stretches)
-        return 8 + 5 * days + 2 * max(1, len(self.question.events))
+        # Seven of the contract; three a piece and four where it is cut, at midnight and by the others' zones.
+        return 8 + 14 * days + 2 * max(1, len(self.question.events))
 
 
 class WarehouseWitness:
@@ -151,20 +161,19 @@ class WarehouseWitness:
                 for each in asked
             ],
         )
-        # A stretch by UTC days: rows find theirs by the day, instead of being held against every stretch.
+        pieces = _pieces(asked)
+        segments = inline.table(
+            {"segment": "bigint", "utc_day": "date", "opens": "timestamp", "closes": "timestamp"},
+            [(number, opens.date(), opens, closes) for number, (opens, closes) in enumerate(pieces)],
+        )
         windows = inline.table(
-            {
-                "number": "bigint",
-                "utc_day": "date",
-                "opens": "timestamp",
-                "closes": "timestamp",
-                "offset_seconds": "bigint",
-            },
+            {"number": "bigint", "segment": "bigint", "offset_seconds": "bigint"},
             [
-                (each.number, utc_day, stretch.opens, stretch.closes, stretch.offset_seconds)
+                (each.number, number, stretch.offset_seconds)
                 for each in asked
+                for number, (opens, closes) in enumerate(pieces)
                 for stretch in each.stretches
-                for utc_day in _utc_days(stretch)
+                if stretch.opens <= opens and closes <= stretch.closes
             ],
         )
         wanted = inline.table(
@@ -173,12 +182,21 @@ class WarehouseWitness:
         )
         # All of a batch name their events, or none does.
         by_name = bool(asked[0].question.events)
-        utc_days = sorted({day for each in asked for stretch in each.stretches for day in _utc_days(stretch)})
-        format_refused = _BITS_AND[dialect].format("m.format_misses", "c.format_bits")
-        consent_refused = _BITS_AND[dialect].format("m.consent_denied", "c.consent_bit")
-        local_at = _LATER[dialect].format(f"m.{clock}", "c.offset_seconds")
+        utc_days = sorted({opens.date() for opens, _ in pieces})
         cut = f"substr({{0}}, 1, {VALUE_LENGTH})"
-        attributes = ", ".join(_ATTRIBUTES)
+        own = ", ".join(f"m.{each}" for each in _DECIDING)
+        # What makes a message of a relation `m` expected by a contract `c`.
+        routed = f"""
+                    inner join targets as c on c.segment = m.segment {"and c.event = m.event" if by_name else ""}
+                    inner join routes as r
+                        on r.destination = c.destination and r.source = m.source
+                        and r.event = case when c.takes_all then '' else m.event end"""
+        accepted = f"""
+                        not (c.needs_user_id and not m.has_user_id)
+                        and not (c.needs_anonymous_id and not m.has_anonymous_id)
+                        and {_BITS_AND[dialect].format("m.format_misses", "c.format_bits")} = 0
+                        and {_BITS_AND[dialect].format("m.consent_denied", "c.consent_bit")} = 0"""
+        local_hour = f"extract(hour from {_LATER[dialect].format('m.slot', 'c.offset_seconds')})"
         singles = [
             f"select number, '{name}' as dimension, cast({name} as varchar) as value, "
             "cast(null as varchar) as dimension_2, cast(null as varchar) as value_2, "
@@ -199,10 +217,11 @@ class WarehouseWitness:
         return self._warehouse.frame(
             f"""
             with contracts as ({contracts}),
+            segments as ({segments}),
             windows as ({windows}),
             wanted as ({wanted}),
             targets as {_JOINED_FIRST[dialect]} (
-                select c.*, w.utc_day, w.opens, w.closes, w.offset_seconds{", n.event" if by_name else ""}
+                select c.*, w.segment, w.offset_seconds{", n.event" if by_name else ""}
                 from contracts as c
                 inner join windows as w on w.number = c.number
                 {"inner join wanted as n on n.number = c.number" if by_name else ""}
@@ -222,44 +241,98 @@ class WarehouseWitness:
                 from {WORK}.int_broken_rows
                 where {_BROKEN_DAY.get(clock, "1 = 1")}
             ),
-            expected as (
+            sent as (
                 select
-                    c.number, m.message_key, m.source, m.event_text as event, m.app_version, m.library_version,
-                    extract(hour from {local_at}) as hour, m.user_shape, m.consent_denied as consent,
-                    case when lost.message_key is not null then 1 else 0 end as missing
+                    s.segment, m.message_key, m.source, m.event_text as event, m.app_version, m.library_version,
+                    m.user_shape, m.consent_denied, m.format_misses, m.has_user_id, m.has_anonymous_id,
+                    {_QUARTER[dialect].format(f"m.{clock}")} as slot
                 from {WORK}.int_messages as m
-                inner join targets as c
-                    on c.utc_day = {_CLOCK_DAY[clock]} and m.{clock} >= c.opens and m.{clock} < c.closes
-                    {"and c.event = m.event_text" if by_name else ""}
-                inner join routes as r
-                    on r.destination = c.destination and r.source = m.source
-                    and r.event = case when c.takes_all then '' else m.event_text end
-                left join lost on lost.destination = c.destination and lost.message_key = m.message_key
+                inner join segments as s
+                    on s.utc_day = {_CLOCK_DAY[clock]} and m.{clock} >= s.opens and m.{clock} < s.closes
                 where {_CLOCK_DAY[clock]} in :utc_days
-                    and not (c.needs_user_id and not m.has_user_id)
-                    and not (c.needs_anonymous_id and not m.has_anonymous_id)
-                    and {format_refused} = 0 and {consent_refused} = 0
+                    {"and m.event_text in (select n.event from wanted as n)" if by_name else ""}
+            ),
+            -- Counted before they are held against the contracts: a message is looked at once, however many ask.
+            kinds as (
+                select
+                    {own}, {cut.format("app_version")} as app_version,
+                    {cut.format("library_version")} as library_version, user_shape, count(*) as messages
+                from sent as m
+                group by {_numbers(len(_DECIDING) + 3)}
+            ),
+            slots as (
+                select {own}, slot, count(*) as messages from sent as m group by {_numbers(len(_DECIDING) + 1)}
+            ),
+            lost_messages as (
+                select
+                    c.number, m.source, m.event, m.app_version, m.library_version, m.user_shape, m.consent_denied,
+                    {local_hour} as hour
+                from (
+                    select sent.*, lost.destination
+                    from sent inner join lost on lost.message_key = sent.message_key
+                ) as m {routed}
+                where c.destination = m.destination and {accepted}
             ),
             counted as (
                 select
-                    number, source, {cut.format("event")} as event, {cut.format("app_version")} as app_version,
-                    {cut.format("library_version")} as library_version, user_shape, consent,
-                    count(*) as messages, sum(missing) as missing
-                from (select number, {attributes}, missing from expected) as attributed
+                    number, source, {cut.format("event")} as event, app_version, library_version, user_shape,
+                    consent, sum(messages) as messages, sum(missing) as missing
+                from (
+                    select
+                        c.number, m.source, m.event, m.app_version, m.library_version, m.user_shape,
+                        m.consent_denied as consent, m.messages, 0 as missing
+                    from kinds as m {routed}
+                    where {accepted}
+                    union all
+                    select
+                        number, source, event, {cut.format("app_version")}, {cut.format("library_version")},
+                        user_shape, consent_denied, 0, 1
+                    from lost_messages
+                ) as attributed
                 group by 1, 2, 3, 4, 5, 6, 7
             ),
             hourly as (
-                select number, hour, count(*) as messages, sum(missing) as missing from expected group by 1, 2
+                select number, hour, sum(messages) as messages, sum(missing) as missing
+                from (
+                    select c.number, {local_hour} as hour, m.messages, 0 as missing
+                    from slots as m {routed}
+                    where {accepted}
+                    union all
+                    select number, hour, 0, 1 from lost_messages
+                ) as timed
+                group by 1, 2
+            ),
+            broken_messages as (
+                select
+                    c.number, {cut.format("m.event")} as event, m.message_key, m.violation,
+                    case when lost.message_key is not null then 1 else 0 end as missing
+                from (
+                    select sent.*, {cut.format("broken.property || ':' || broken.rule")} as violation
+                    from sent
+                    inner join broken
+                        on broken.message_key = sent.message_key and broken.source = sent.source
+                        and broken.event = sent.event
+                ) as m {routed}
+                left join lost on lost.destination = c.destination and lost.message_key = m.message_key
+                where {accepted}
+            ),
+            -- Whole messages are those of the count that break nothing.
+            whole as (
+                select number, event, sum(messages) as messages, sum(missing) as missing
+                from (
+                    select number, event, messages, missing from counted
+                    union all
+                    select number, event, -1, -missing
+                    from (select distinct number, event, message_key, missing from broken_messages) as once
+                ) as summed
+                group by 1, 2
             ),
             violated as (
-                select
-                    e.number, {cut.format("e.event")} as event,
-                    {cut.format("broken.property || ':' || broken.rule")} as violation,
-                    count(*) as messages, sum(e.missing) as missing
-                from expected as e
-                left join broken
-                    on broken.message_key = e.message_key and broken.source = e.source and broken.event = e.event
+                select number, event, violation, count(*) as messages, sum(missing) as missing
+                from broken_messages
                 group by 1, 2, 3
+                union all
+                select number, event, cast(null as varchar), messages, missing from whole where messages > 0
             ),
             told as ({" union all ".join([*singles, violations, *pairs])}),
             ranked as (
@@ -424,6 +497,26 @@ def stretches_of(zone: str, days: frozenset[date]) -> tuple[Stretch, ...]:
 
 def _utc_days(stretch: Stretch) -> list[date]:
     return _days_between(stretch.opens.date(), (stretch.closes - _SLOT).date())
+
+
+def _pieces(asked: Sequence[_Asked]) -> list[tuple[datetime, datetime]]:
+    """The time that questions are about, cut at midnight UTC and where a stretch of one of them begins or ends.
+
+    Naive UTC. Each piece lies in a stretch wholly or not at all, so what is counted of it serves all questions.
+    """
+    stretches = {stretch for each in asked for stretch in each.stretches}
+    cuts = {moment for stretch in stretches for moment in (stretch.opens, stretch.closes)}
+    cuts |= {datetime.combine(day, time()) for stretch in stretches for day in _utc_days(stretch)}
+    moments = sorted(cuts)
+    return [
+        (opens, closes)
+        for opens, closes in pairwise(moments)
+        if any(stretch.opens <= opens and closes <= stretch.closes for stretch in stretches)
+    ]
+
+
+def _numbers(count: int) -> str:
+    return ", ".join(str(number) for number in range(1, count + 1))
 
 
 def _days_between(first: date, last: date) -> list[date]:

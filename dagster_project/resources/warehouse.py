@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
@@ -83,6 +84,21 @@ class WarehouseSession:
         # Fetched at once: DuckDB invalidates an open cursor when another statement runs.
         columns = [str(key).lower() for key in result.keys()]  # noqa: SIM118 - a SQLAlchemy method
         return pd.DataFrame.from_records(list(map(tuple, result.fetchall())), columns=columns)
+
+    def column_frame(self, sql: str, **params: Any) -> pd.DataFrame:
+        """As :meth:`frame`, for many rows: made column by column, with days and times as numpy's own.
+
+        ``params`` are single values. Row by row, 120 days of evidence of 150 events and 10 destinations took 4.5 s to
+        fetch, and 1.9 s to diagnose (2026-11-23).
+        """
+        if self.dialect != "duckdb":
+            return self.frame(sql, **params)
+        compiled = _bound(sql, params).compile(dialect=self._connection.dialect)
+        values = [params[name] for name in compiled.positiontup or ()]  # type: ignore[attr-defined]
+        raw = self._connection.connection.driver_connection
+        assert raw is not None
+        found = raw.execute(str(compiled), values).fetchnumpy()
+        return pd.DataFrame({name.lower(): _column_of(column) for name, column in found.items()})
 
     def execute(self, sql: str, **params: Any) -> None:
         """Run one statement; lists bind as expanded ``in`` lists."""
@@ -274,6 +290,10 @@ class Warehouse:
     def frame(self, sql: str, **params: Any) -> pd.DataFrame:
         with self.transaction() as session:
             return session.frame(sql, **params)
+
+    def column_frame(self, sql: str, **params: Any) -> pd.DataFrame:
+        with self.transaction() as session:
+            return session.column_frame(sql, **params)
 
     def execute(self, sql: str, **params: Any) -> None:
         with self.transaction() as session:
@@ -469,6 +489,19 @@ def _bound(sql: str, params: Mapping[str, Any]) -> sa.TextClause:
     if lists:
         clause = clause.bindparams(*(sa.bindparam(name, expanding=True) for name in lists))
     return clause
+
+
+def _column_of(values: Any) -> pd.Series[Any]:
+    """A column as DuckDB gives it: numbers with nulls become objects, with None for null."""
+    if not np.ma.isMaskedArray(values):
+        return pd.Series(values, dtype=values.dtype)
+    if values.dtype.kind == "M":
+        return pd.Series(values.filled(np.datetime64("NaT")))
+    if not values.mask.any():
+        return pd.Series(values.data, dtype=values.dtype)
+    cells = values.data.astype(object)
+    cells[values.mask] = None  # `filled` would write a question mark
+    return pd.Series(cells, dtype=object)
 
 
 def _split(table: str) -> tuple[str, str]:

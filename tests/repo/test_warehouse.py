@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 import pytest
 
 from dagster_project.resources.warehouse import Warehouse, WarehouseBusy, open_warehouse
@@ -146,3 +147,38 @@ def test_what_a_killed_process_had_spilled_is_removed_and_nothing_else(path: Pat
         kept.write_text("of this process, or of nobody's business")
     with open_warehouse("duckdb", path, {}).held():
         assert {each.name for each in spilled.iterdir()} == {mine.name, "notes.txt"}
+
+
+def test_a_frame_made_by_columns_says_what_one_made_by_rows_says(path: Path) -> None:
+    warehouse = open_warehouse("duckdb", path, {})
+    warehouse.execute(
+        "create table t as select * from (values "
+        "(date '2026-11-01', timestamp '2026-11-01 10:00:00', 'Ä\"b', 1::bigint, true, 3::hugeint), "
+        "(null, null, null, null, null, null), "
+        "(date '2026-11-02', timestamp '1969-12-31 23:59:59', '', 7, false, -1)"
+        ") as v (day, moment, words, number, flag, big)"
+    )
+    sql = "select day, moment, words, number, flag, cast(big as bigint) as BIG from t where number is null or number > :least"
+    by_rows, by_columns = (each(sql, least=0) for each in (warehouse.frame, warehouse.column_frame))
+    assert (
+        list(by_columns.columns)
+        == list(by_rows.columns)
+        == ["day", "moment", "words", "number", "flag", "big"]
+    )
+
+    def plain(frame: pd.DataFrame) -> list[tuple[object, ...]]:
+        days = frame.assign(day=pd.to_datetime(frame["day"]), moment=pd.to_datetime(frame["moment"])).astype(
+            object
+        )
+        return [
+            tuple(None if pd.isna(cell) else cell for cell in row) for row in days.itertuples(index=False)
+        ]
+
+    assert plain(by_columns) == plain(by_rows)
+    assert warehouse.column_frame("select words, number from t where number < :least", least=0).empty
+
+
+def test_a_large_number_beside_a_null_stays_whole_in_a_frame_made_by_columns(path: Path) -> None:
+    warehouse = open_warehouse("duckdb", path, {})
+    sql = "select * from (values (9007199254740993), (null)) as v (number)"
+    assert warehouse.column_frame(sql)["number"].tolist() == [9007199254740993, None]

@@ -6,9 +6,13 @@
 {%- set reach = var('reach_days') | int + 1 %}
 with
 
+named as {{ not_kept() }} (
+    {{ named_messages(ref('int_messages')) }}
+),
+
 far_messages as (
     select *
-    from {{ ref('int_messages') }}
+    from named
     where
         {{ on_window_days('received_day', 'step_days', before=reach, after=reach) }}
         and message_key in (

@@ -54,12 +54,14 @@ cast({{ local_time(
 
 -- One after the other: an `or` of the two would have every row of the step asked.
 held as (
+    {%- if ids_may_change() %}
     select deliveries.destination, deliveries.day, deliveries.delivery_key
     from {{ ref('int_window_deliveries') }} as deliveries
     inner join (select destination from destinations where edge_days > 0) as edged
         on deliveries.destination = edged.destination
     union
-    select deliveries.destination, deliveries.day, deliveries.delivery_key
+    {%- endif %}
+    select distinct deliveries.destination, deliveries.day, deliveries.delivery_key
     from {{ ref('int_window_deliveries') }} as deliveries
     where
         deliveries.matching = 'message_id'

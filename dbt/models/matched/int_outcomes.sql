@@ -35,8 +35,7 @@ hourly as (
         clocks.timezone,
         cast(local_slots.local_slot as date) as day,
         extract(hour from local_slots.local_slot) as hour,
-        matches.source,
-        matches.event_text as event,
+        matches.name_number,
         matches.want,
         matches.no_identifier,
         matches.bad_identifier,
@@ -55,7 +54,7 @@ hourly as (
                 else matches.slot_timestamp
             end = local_slots.slot
     where matches.source is not null
-    group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+    group by 1, 2, 3, 4, 5, 6, 7, 8, 9
 ),
 
 daily as (
@@ -64,8 +63,8 @@ daily as (
         destinations.matching,
         hourly.day,
         hourly.hour,
-        hourly.source,
-        hourly.event,
+        names.source,
+        names.event_text as event,
         case
             when {{ bits_and('hourly.want', bit('destinations.bit_index')) }} <> 0 then 'expected'
             when {{ bits_and('hourly.no_identifier', bit('destinations.bit_index')) }} <> 0 then 'no_identifier'
@@ -75,9 +74,10 @@ daily as (
         end as reason,
         sum(hourly.messages) as messages
     from hourly
+    inner join {{ ref('int_names') }} as names on hourly.name_number = names.name_number
     inner join (
         select distinct destination, source from {{ source('inputs', 'input_routes') }}
-    ) as routed_sources on hourly.source = routed_sources.source
+    ) as routed_sources on names.source = routed_sources.source
     inner join {{ source('inputs', 'input_destinations') }} as destinations
         on
             routed_sources.destination = destinations.destination

@@ -1,3 +1,15 @@
 {#- The expected grid of the step's messages, a bit a destination. -#}
 {{ config(materialized='view') }}
-{{ expected_grid(ref('int_window_messages'), more=['step_bits']) }}
+with
+
+named as {{ not_kept() }} (
+    {{ named_messages(ref('int_messages')) }}
+),
+
+window_messages as {{ not_kept() }} (
+    {{ window_messages('named', ref('int_window_slots')) }}
+)
+
+select * from (
+    {{ expected_grid('window_messages', more=['step_bits', 'name_number']) }}
+) as expected

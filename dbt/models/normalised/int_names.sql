@@ -1,10 +1,13 @@
-{#- Every name ever seen with the destinations it is routed to; small, and looked up by every message. -#}
-{{ config(materialized='view') }}
+{#-
+  Every name that was ever read, with the destinations it is routed to and a number to be carried by in joins and groups;
+  small, and looked up by every message.
+-#}
+{{ config(materialized='table') }}
 with
 
 names as (
     select distinct source, event_text
-    from {{ ref('event_names_daily') }}
+    from {{ ref('int_message_counts') }}
 ),
 
 routed as (
@@ -26,6 +29,7 @@ routed as (
 select
     names.source,
     names.event_text,
+    row_number() over (order by names.source, names.event_text) as name_number,
     coalesce({{ bits_any(bit('routed.bit_index')) }}, 0) as routed
 from names
 left join routed on names.source = routed.source and names.event_text = routed.event_text
