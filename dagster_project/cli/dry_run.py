@@ -33,7 +33,6 @@ WINDOWS: Final = {
     "again_export_days": "export days that are read again; adds what has come to the others",
     "open_days": "each destination's days that are reconciled",
     "workspace_days": "the workspace's days that are reconciled",
-    "workspace_days_and_next": "the workspace's days that are reconciled, and the day after each",
     "named_days": "the workspace's days that are open",
     "step_days": "the days of each step",
 }

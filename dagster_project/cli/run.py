@@ -67,9 +67,9 @@ def reconcile(
     started = time.monotonic()
 
     def progress(step: str, state: str, seconds: float) -> None:
-        if step not in STEP_TITLES:
-            return
-        if state == "done":
+        if state == "says":
+            click.echo(f"    {step}", err=True)
+        elif state == "done" and step in STEP_TITLES:
             click.echo(f"  {STEP_TITLES[step]:<58}{seconds:6.1f} s", err=True)
 
     click.echo(f"reconciling as of {as_of.isoformat(sep=' ')} UTC", err=True)

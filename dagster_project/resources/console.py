@@ -6,13 +6,19 @@ from typing import Any
 
 import dagster as dg
 
-Progress = Callable[[str, str, float], None]  # step, "started" or "done", seconds
+Progress = Callable[[str, str, float], None]  # step, "started" or "done", seconds; or words, "says", 0
 _listener: list[Progress] = []
 
 
 def listen(progress: Progress) -> None:
     """Tell `progress` the steps of the runs in this process."""
     _listener[:] = [progress]
+
+
+def say(words: str) -> None:
+    """Tell the listener how far a step has come, in words."""
+    if _listener:
+        _listener[0](words, "says", 0.0)
 
 
 class _Steps(logging.Handler):

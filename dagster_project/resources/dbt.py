@@ -145,6 +145,8 @@ class DbtProject:
 
     def run(self, models: Sequence[str], *, command: str = "run") -> list[ModelResult]:
         """Run these models in their order of dependence; raises :class:`DbtFailed` with what broke."""
+        if not models:
+            return []  # dbt would take the next option for a model's name
         self.manifest()
         outcome = self._invoke([command, "--select", *models], with_manifest=True)
         return [

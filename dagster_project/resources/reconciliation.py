@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from dagster import (
 from pydantic import PrivateAttr
 
 from dagster_project.flow.context import RunContext
+from dagster_project.resources.console import say
 from dagster_project.resources.dagster_home import quicken_sqlite
 from dagster_project.resources.run_lock import PATIENCE_S, run_lock
 from dagster_project.session import context_of, parse_as_of
@@ -47,14 +49,20 @@ class Reconciliation(ConfigurableResource["Reconciliation"]):
             if log is not None:
                 log.warning(f"waiting for another run of this workspace to end: {holder}")
 
+        def tell(words: str) -> None:
+            say(words)
+            if log is not None:
+                log.info(words)
+
         with run_lock(Path(settings.state_dir), run_id, patience_s=self.lock_patience_s, waiting=waiting):
-            self._run = context_of(
+            run = context_of(
                 settings,
                 run_id,
                 as_of=parse_as_of(self.as_of) if self.as_of else None,
                 from_day=date.fromisoformat(self.from_day) if self.from_day else None,
                 to_day=date.fromisoformat(self.to_day) if self.to_day else None,
             )
+            self._run = replace(run, tell=tell)
             with self._run.warehouse.held():
                 yield self
 

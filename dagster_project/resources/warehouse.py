@@ -373,7 +373,7 @@ class Warehouse:
         """Define a table in a session of its own, once in this object's life, unless it is there as it should be.
 
         A definition commits the transaction that it stands in on Snowflake, even one that changes nothing. Each
-        schema is looked at once: asking each table took two of every five statements of a run (2026-11-22).
+        schema is looked at once.
         """
         defined = (table, tuple(columns.items()))
         if defined in self._defined:

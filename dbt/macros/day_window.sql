@@ -85,12 +85,11 @@
     step_days       rows of a destination's days that this step matches again
     open_days       rows of a destination's days that are reconciled again
     workspace_days  rows of the workspace's days that are reconciled again
-    workspace_days_and_next  those, and the day after each, for what looks back over midnight
     named_days      rows of the workspace's days that are open, reconciled in this run or not
 #}
 {% macro rows_of_window(window, table) -%}
     {%- set days = days_of_window(window) -%}
-    {{ on_window_days(table ~ '.' ~ days.column, window, after=days.after) }}
+    {{ on_window_days(table ~ '.' ~ days.column, window) }}
     and exists (
         select 1
         from {{ days.relation }} as d
@@ -100,49 +99,35 @@
 
 {#
   Where the days of a window stand: the relation, which of its rows (alias `d`) count, the day column of a model's
-  rows, how a row meets its day, and how many days after a day of the window its rows may lie.
+  rows, and how a row meets its day.
 #}
 {% macro days_of_window(window) %}
     {%- set a_destinations = 'd.destination = <table>.destination and d.day = <table>.day' -%}
     {%- set days = {
         'received_days': (
-            'input_received_days', '', 'received_day', 'd.source = <table>.source and d.day = <table>.received_day', 0
+            'input_received_days', '', 'received_day', 'd.source = <table>.source and d.day = <table>.received_day'
         ),
         'run_received_days': (
-            'run_received_days', '', 'received_day', 'd.source = <table>.source and d.day = <table>.received_day', 0
+            'run_received_days', '', 'received_day', 'd.source = <table>.source and d.day = <table>.received_day'
         ),
-        'export_days': ('input_export_days', '', 'day', a_destinations, 0),
-        'run_export_days': ('run_export_days', '', 'day', a_destinations, 0),
+        'export_days': ('input_export_days', '', 'day', a_destinations),
+        'run_export_days': ('run_export_days', '', 'day', a_destinations),
         'again_received_days': (
             'input_received_days',
             'd.after_position is null',
             'received_day',
             'd.source = <table>.source and d.day = <table>.received_day',
-            0,
         ),
-        'again_export_days': ('input_export_days', 'd.after_position is null', 'day', a_destinations, 0),
-        'step_days': ('input_step_days', '', 'day', a_destinations, 0),
-        'open_days': ('int_open_days', 'd.in_scope', 'day', a_destinations, 0),
-        'named_days': ('int_open_days', "d.destination = ''", 'day', 'd.day = <table>.day', 0),
-        'workspace_days': ('int_open_days', "d.in_scope and d.destination = ''", 'day', 'd.day = <table>.day', 0),
-        'workspace_days_and_next': (
-            'int_open_days',
-            "d.in_scope and d.destination = ''",
-            'day',
-            '<table>.day in (d.day, ' ~ add_days('d.day', 1) ~ ')',
-            1,
-        ),
+        'again_export_days': ('input_export_days', 'd.after_position is null', 'day', a_destinations),
+        'step_days': ('input_step_days', '', 'day', a_destinations),
+        'open_days': ('int_open_days', 'd.in_scope', 'day', a_destinations),
+        'named_days': ('int_open_days', "d.destination = ''", 'day', 'd.day = <table>.day'),
+        'workspace_days': ('int_open_days', "d.in_scope and d.destination = ''", 'day', 'd.day = <table>.day'),
     }[window] -%}
     {{ return({
         'relation': api.Relation.create(database=target.database, schema='reconciliation_work', identifier=days[0]),
         'which': days[1],
         'column': days[2],
         'same': days[3],
-        'after': days[4],
     }) }}
 {% endmacro %}
-
-{# Whether the table of a day_window model is there already, so that the model may read {{ this }}. #}
-{% macro has_history() -%}
-    {{ return(execute and flags.WHICH != 'compile' and load_relation(this) is not none and not should_full_refresh()) }}
-{%- endmacro %}

@@ -40,6 +40,18 @@ def test_a_run_with_little_memory_finds_what_any_run_finds(tmp_path: Path) -> No
     assert left == {"warehouse.duckdb"}
 
 
+def test_a_run_in_steps_says_how_far_it_has_come_and_ends_as_any_run_does(tmp_path: Path) -> None:
+    # Three weeks of some 130 messages and 170 deliveries a day.
+    stepped = limited(desk_in(tmp_path / "stepped", renamed=True), RECON_STEP_ROWS="2500")
+    done = stepped.recon("run", "--as-of", TIME)
+    assert done.code == 1, done.err
+    told = [line.strip() for line in done.err.splitlines() if "to come" in line]
+    left = [line for line in told if line.startswith("matched: ")]
+    assert left[-1].endswith("; 1 more step to come"), done.err
+    assert len(left) > 1
+    assert {line.split(":")[0] for line in told} == {"exported", "normalised", "matched"}
+
+
 @pytest.mark.parametrize(
     ("limits", "says"),
     [
