@@ -64,6 +64,7 @@ def assets_of(workspace: Workspace) -> list[dg.AssetsDefinition]:
         normalised_asset(workspace),
         matched_asset(workspace),
         diagnosed_asset(),
+        plan_health_asset(),
         judged_asset(workspace),
         verdicts_asset(workspace),
         *gates,
@@ -187,6 +188,23 @@ def diagnosed_asset() -> dg.AssetsDefinition:
         )
 
     return diagnose
+
+
+def plan_health_asset() -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key("diagnosed", "plan_health"),
+        group_name="diagnosed",
+        deps=_tables("diagnosed"),
+        description="What of the plans is not lived, and what is lived and not planned. One row per day and finding.",
+    )
+    def plan_health(reconciliation: Reconciliation) -> dg.MaterializeResult[Any]:
+        from dagster_project.flow.plan_health import judge_plans
+
+        # Nothing hangs on it: what a plan lacks holds no day back.
+        done = attempt(lambda: judge_plans(reconciliation.run))
+        return dg.MaterializeResult(metadata={"findings": sum(done.findings.values()), **done.findings})
+
+    return plan_health
 
 
 def judged_asset(workspace: Workspace) -> dg.AssetsDefinition:

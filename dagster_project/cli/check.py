@@ -87,6 +87,12 @@ def _absent(workspace: Workspace, settings: Settings) -> list[str]:
     warehouse = warehouse_of(settings)
     problems = [*missing_source_parts(warehouse, workspace).values()]
     problems += missing_export_parts(warehouse, workspace).values()
+    violations = workspace.violations_schema
+    if violations is not None and not warehouse.exists(f"{violations}.violation_generated"):
+        problems.append(
+            f'{violations}.violation_generated does not exist, where Segment lands "Violation Generated" events;'
+            " check `violations` in workspace.yml, and the forwarding of violations in Segment"
+        )
     for destination in workspace.destinations:
         pattern = workspace.files_pattern(destination)
         if pattern is None or destination.export.files is None:

@@ -204,7 +204,7 @@ class ContractFile:
 def _of(section: str) -> str:
     names = {"workspace": "the workspace", "destination": "the destination", "override": "an override"}
     names |= {"source": "the source", "identifier": "the identifier", "overrides": "the file"}
-    names |= {"mute": "a mute", "mutes": "the file"}
+    names |= {"mute": "a mute", "mutes": "the file", "quarantined": "a quarantine"}
     return names.get(section, f"`{section}`")
 
 

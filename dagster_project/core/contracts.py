@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dagster_project.core.plan import TrackingPlan
+from dagster_project.core.plan.exemptions import Exemption
 
 Clock = Literal["timestamp", "received_at", "sent_at", "original_timestamp"]
 Grain = Literal["event", "daily_counts"]
@@ -36,6 +37,12 @@ IncidentKind = Literal[
     "timezone_shift",
     "unexplained",
 ]
+
+# How a message can break a tracking plan.
+PLAN_RULES: Final = (
+    *("required", "type", "enum", "pattern", "range"),
+    *("unplanned_event", "unplanned_property"),
+)
 
 STARTS_ON: Final = date(2015, 1, 1)
 LOOKBACK_DAYS: Final = 35
@@ -180,6 +187,39 @@ class Mute(_Frozen):
     false_alarm: bool = False  # somebody looked, and there was nothing
 
 
+class Quarantine(_Frozen):
+    """Messages that the published numbers leave out, because they break the plan; None: any.
+
+    In `workspace.yml`: `quarantine: [{source, event, property, rule}]`; at least one of the last three.
+    """
+
+    source: str | None = None
+    event: str | None = None
+    property: str | None = None
+    rules: tuple[str, ...] = ()  # of PLAN_RULES; empty: any
+
+    def holds(self, source: str, event: str, name: str | None, rule: str) -> bool:
+        """Whether it leaves out what breaks this rule."""
+        return (
+            self.source in (None, source)
+            and self.event in (None, event)
+            and self.property in (None, name)
+            and (not self.rules or rule in self.rules)
+        )
+
+
+class Naming(_Frozen):
+    """How the names of events and properties are to be written; None: as most of the plans' names are.
+
+    In `workspace.yml`: `naming: {events, properties, order, tense}`, in the words of core/naming/convention.py.
+    """
+
+    events: str | None = None
+    properties: str | None = None
+    order: str | None = None
+    tense: str | None = None
+
+
 class Workspace(_Frozen):
     """Everything that is expected, from one `expectations/` folder."""
 
@@ -193,6 +233,11 @@ class Workspace(_Frozen):
     mutes: tuple[Mute, ...] = ()
     critical_events: tuple[str, ...] = ()  # an incident that hits one of these is one step more severe
     slack_channel: str | None = None
+    naming: Naming = Naming()
+    quarantine: tuple[Quarantine, ...] = ()
+    plan_exemptions: tuple[Exemption, ...] = ()  # what `recon plan validate` and `function` let through
+    show_values: bool = False  # whether samples of what breaks the plan are told as they are, or masked
+    violations_schema: str | None = None  # where Segment's own `Violation Generated` events land
     plans: Mapping[str, TrackingPlan] = Field(default_factory=dict)  # by source
     root: Path = Path()  # the expectations folder
 
@@ -238,6 +283,8 @@ class Workspace(_Frozen):
         decides["identifiers"] = sorted(
             [each.name, each.required, each.format or ""] for each in found.identifiers
         )
+        if self.quarantine:
+            decides["quarantine"] = [each.model_dump(mode="json") for each in self.quarantine]
         # surrogatepass: names are checked by the loader, but a contract built by hand must not crash here.
         text = json.dumps(decides, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

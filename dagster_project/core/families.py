@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
+from dagster_project.core.calls import call_of_event
 from dagster_project.core.contracts import Destination, Workspace
 
 SubjectKind = Literal["destination", "source"]
@@ -18,7 +19,7 @@ SubjectKind = Literal["destination", "source"]
 FAMILIES: Final = ("names", "counts", "freshness", "identifiers", "properties")
 FAMILIES_OF: Final[Mapping[SubjectKind, tuple[str, ...]]] = {
     "destination": FAMILIES,
-    "source": ("names", "freshness", "properties"),
+    "source": ("names", "freshness", "identifiers", "properties"),
 }
 
 # Every kind of incident belongs to one family. A kind that is not listed is judged as `counts`: an
@@ -57,6 +58,13 @@ SIGMAS: Final = 4.0
 IDENTIFIER_LIMIT: Final = 0.05
 VIOLATION_LIMIT: Final = 0.02
 SHARE_FLOOR: Final = 20
+# What an id is that is none of the source's own, in the words of the judged rows.
+ODD_IDS: Final[Mapping[str, str]] = {
+    "null": "no id",
+    "empty": "empty",
+    "placeholder": "a word for none",
+    "email": "an e-mail address",
+}
 
 NO_NAME: Final = ""  # how a delivery without a name is called: null would pass every expectation on names
 
@@ -79,6 +87,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "delivery_names": ("day", "destination", "event_name", "deliveries", "routable", "event"),
     "not_expected": ("day", "destination", "source", "event", "reason", "messages"),
+    "shapes": ("day", "source", "event", "identifier", "shape", "messages"),
     "violations": ("day", "source", "event", "property", "rule", "messages"),
     "source_health": ("source", "status", "problem", "last_received_at", "messages"),
     "export_health": ("destination", "status", "problem"),
@@ -91,6 +100,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
         "allowed_unexpected",
     ),
     "ledger": ("day", "destination", "line", "messages", "counts_in_gap"),
+    "quarantined": ("day", "destination", "event", "messages"),
     "windows": (
         "destination",
         "day",
@@ -116,12 +126,13 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 NEEDS: Final[Mapping[tuple[SubjectKind, str], tuple[str, ...]]] = {
     ("destination", "names"): ("windows", "delivery_names"),
-    ("destination", "counts"): ("windows", "cells", "limits", "ledger"),
+    ("destination", "counts"): ("windows", "cells", "limits", "ledger", "quarantined"),
     ("destination", "freshness"): ("windows", "cells", "export_health"),
     ("destination", "identifiers"): ("windows", "not_expected", "cells"),
     ("destination", "properties"): ("windows", "violations", "names"),
     ("source", "names"): ("incidents", "names"),
     ("source", "freshness"): ("incidents", "names", "source_health"),
+    ("source", "identifiers"): ("incidents", "shapes"),
     ("source", "properties"): ("incidents", "violations", "names"),
 }
 
@@ -424,6 +435,7 @@ def _counts(
     rows["missing_share"] = (rows["missing"] / expected).where(rows["mature"].eq(True))
     rows["duplicate_share"] = rows["duplicates"] / expected
     rows["unexpected_share"] = rows["unexpected"] / expected
+    rows = _with_quarantined(rows, _on(evidence.of("quarantined", "destination", name), days))
     cells = rows["day"].value_counts()
     rows["cells"] = rows["day"].map(cells).astype(float)
     of_days = _gaps(name, evidence, workspace, days, rows)
@@ -432,6 +444,23 @@ def _counts(
             of_days.setdefault(day, {"day": day})["cells"] = 0.0
     rows = rows.assign(**dict.fromkeys(LEDGER_NUMBERS, np.nan))
     return _appended(rows, [of_days[day] for day in sorted(of_days)]), ("event",)
+
+
+def _with_quarantined(rows: pd.DataFrame, left_out: pd.DataFrame) -> pd.DataFrame:
+    """The cells with what the published numbers leave out of them; what is left out of no cell has a row of its own."""
+    by_cell: dict[tuple[str, str], float] = {}
+    messages = pd.to_numeric(left_out["messages"], errors="coerce")
+    for day, event, count in zip(left_out["day"], left_out["event"], messages, strict=True):
+        by_cell[str(day), str(event)] = by_cell.get((str(day), str(event)), 0.0) + float(count)
+    cells = zip(rows["day"], rows["event"], strict=True)
+    rows["quarantined"] = pd.Series([by_cell.pop(cell, 0.0) for cell in cells], index=rows.index, dtype=float)
+    return _appended(
+        rows,
+        [
+            {"day": day, "event": event, "expected": 0.0, "quarantined": messages}
+            for (day, event), messages in sorted(by_cell.items())
+        ],
+    )
 
 
 def _gaps(
@@ -577,6 +606,37 @@ def _violations(
     return rows, ("source", "event", "property")
 
 
+def _ids(
+    name: str, evidence: Evidence, workspace: Workspace, days: Sequence[str]
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """How many ids are none, a word in the place of one, or an e-mail address; track calls of all names together.
+
+    Only a word in the place of an id has a limit of its own: the others are news where they rise, and the diagnosis
+    holds them to the source's own past.
+    """
+    found = _on(evidence.of("shapes", "source", name), days)
+    totals: dict[tuple[str, str], float] = {}
+    odd: dict[tuple[str, str, str], float] = {}
+    for row in _records(found[found["identifier"].isin(["user_id", "group_id"])]):
+        event = str(row["event"])
+        place = (str(row["day"]), event if call_of_event(event) != "track" else "(track)")
+        totals[place] = totals.get(place, 0.0) + float(row["messages"] or 0)
+        if row["shape"] in ODD_IDS:
+            key = (*place, ODD_IDS[str(row["shape"])])
+            odd[key] = odd.get(key, 0.0) + float(row["messages"] or 0)
+    rows = pd.DataFrame(
+        [
+            {"day": day, "event": event, "reason": reason, "messages": count, "total": totals[day, event]}
+            for (day, event, reason), count in sorted(odd.items())
+        ],
+        columns=["day", "event", "reason", "messages", "total"],
+    )
+    rows = _typed(rows, text=("event", "reason"), numbers=("messages", "total"), flags=())
+    rows = _share(rows, IDENTIFIER_LIMIT)
+    rows["limit"] = rows["limit"].where(rows["reason"] == ODD_IDS["placeholder"])
+    return rows, ("event",)
+
+
 _Frame = Callable[[str, Evidence, Workspace, Sequence[str]], tuple[pd.DataFrame, tuple[str, ...]]]
 _FRAMES: Final[Mapping[tuple[SubjectKind, str], _Frame]] = {
     ("destination", "names"): _delivered_names,
@@ -586,6 +646,7 @@ _FRAMES: Final[Mapping[tuple[SubjectKind, str], _Frame]] = {
     ("destination", "properties"): _routed_violations,
     ("source", "names"): _sent_names,
     ("source", "freshness"): _arrived,
+    ("source", "identifiers"): _ids,
     ("source", "properties"): _violations,
 }
 

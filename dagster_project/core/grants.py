@@ -33,9 +33,11 @@ def identifier(name: str) -> str:
 
 
 def read_schemas(workspace: Workspace) -> list[str]:
-    """The schemas whose tables a run reads: each source's and each export table's, in order and once."""
+    """The schemas whose tables a run reads: those of sources, export tables and Segment's violations, each once."""
     exports = {parts[0] for each in workspace.destinations if (parts := each.export.table_parts)}
     named = {source.schema_name for source in workspace.sources} | exports
+    if workspace.violations_schema is not None:
+        named.add(workspace.violations_schema)
     return sorted(schema for schema in named if schema.lower() not in OWN_SCHEMAS)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final, get_args
 
 from dagster_project.core.contracts import (
     IDENTIFIER_PATTERNS,
+    PLAN_RULES,
     Clock,
     Columns,
     Grain,
@@ -19,6 +20,8 @@ from dagster_project.core.contracts import (
     IncidentKind,
     Matching,
 )
+from dagster_project.core.naming.convention import CASES, ORDERS, TENSES
+from dagster_project.core.plan.model import RULE_KINDS
 from dagster_project.core.presets import PRESETS
 
 NAME_PATTERN: Final = "[a-z][a-z0-9_]{0,62}"
@@ -64,7 +67,8 @@ SECTIONS: Final[Mapping[str, Mapping[str, Key]]] = {
         "name": Key("The workspace's name, for titles.", _text(), required=True),
         "timezone": Key("IANA zone whose days the reports use.", _ZONE, required=True),
         "tracking_plan": Key(
-            "The plan of every source that names none: a file beside this one, as Segment's API answers it.",
+            "The plan of every source that names none: a file beside this one, as Segment's API answers it or as CSV; a `*`"
+            " names the pages of one.",
             _text(),
         ),
         "starts_on": Key("The first day that is reconciled; default 2015-01-01.", _DAY),
@@ -85,6 +89,63 @@ SECTIONS: Final[Mapping[str, Mapping[str, Key]]] = {
             {"type": "array", "items": _text()},
         ),
         "alerts": Key("Where people are told.", section="alerts"),
+        "naming": Key(
+            "How names are to be written; default: what four of five names of the plans have in common.",
+            section="naming",
+        ),
+        "quarantine": Key(
+            "Messages that the published numbers leave out, because they break the tracking plan in one of"
+            " these ways.",
+            {"type": "array", "items": {"$ref": "#/definitions/quarantined"}},
+        ),
+        "plan_exemptions": Key(
+            "What `recon plan validate` and `recon plan function` let through although it breaks the plan.",
+            {"type": "array", "items": {"$ref": "#/definitions/exempted"}},
+        ),
+        "show_values": Key(
+            "Tell samples of what breaks the plan as they are; default: masked, letters as a and digits as 9.",
+            {"type": "boolean"},
+        ),
+        "violations": Key(
+            'The schema in which Segment\'s own "Violation Generated" events land, to be heard as a second'
+            " witness.",
+            _text(),
+        ),
+    },
+    "naming": {
+        "events": Key("The case of event names.", _choice(tuple(CASES))),
+        "properties": Key("The case of property names.", _choice(tuple(CASES))),
+        "order": Key("Whether the action stands last (Order Completed) or first.", _choice(ORDERS)),
+        "tense": Key("The tense of the action.", _choice(TENSES)),
+    },
+    "quarantined": {
+        "source": Key("Of this source only.", _NAME),
+        "event": Key("Of this event only, by its exact name.", _text()),
+        "property": Key("What breaks the plan in this property, dotted where it is nested.", _text()),
+        "rule": Key(
+            f"What breaks this rule, or one of these: {', '.join(PLAN_RULES)}.",
+            {
+                "anyOf": [
+                    _choice(PLAN_RULES),
+                    {"type": "array", "minItems": 1, "items": _choice(PLAN_RULES)},
+                ]
+            },
+        ),
+    },
+    "exempted": {
+        "source": Key("Of this source only.", _NAME),
+        "event": Key("Of this event only, by its exact name; `(identify)` or `(group)` for traits.", _text()),
+        "property": Key("Of this property and what is in it; dotted where it is nested.", _text()),
+        "rule": Key(
+            f"What breaks this rule, or one of these: {', '.join(RULE_KINDS)}.",
+            {
+                "anyOf": [
+                    _choice(RULE_KINDS),
+                    {"type": "array", "minItems": 1, "items": _choice(RULE_KINDS)},
+                ]
+            },
+        ),
+        "reason": Key("Why, and until when.", _text()),
     },
     "source": {
         "schema": Key("Its schema in the warehouse; default: the source's name.", _text()),

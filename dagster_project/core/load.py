@@ -16,6 +16,7 @@ from dagster_project.core.contracts import (
     Destination,
     IncidentKind,
     Mute,
+    Naming,
     Override,
     Source,
     Workspace,
@@ -28,13 +29,16 @@ from dagster_project.core.documents import (
     Problem,
     Problems,
     listed,
-    read_json,
     read_yaml,
     shown,
     tell_duplicates,
 )
 from dagster_project.core.keys import INCIDENT_ID_PATTERN, INCIDENT_KINDS, MUTED_BY
-from dagster_project.core.plan import TrackingPlan, parse_plan
+from dagster_project.core.naming.convention import CASES, ORDERS, TENSES
+from dagster_project.core.plan import TrackingPlan
+from dagster_project.core.plan.exemption_file import read_exemptions
+from dagster_project.core.plan.files import plan_paths, read_plan
+from dagster_project.core.quarantine_file import read_quarantine
 
 __all__ = ["ConfigurationError", "Problem", "load_workspace"]
 
@@ -90,6 +94,11 @@ class _Loader:
         lookback = self._lookback(file, top)
         channel = self._slack_channel(file, top)
         critical = self._critical_events(file, top, plans)
+        naming = self._naming(file, top)
+        quarantine = read_quarantine(file, top, None if sources is None else plan_of)
+        exemptions = read_exemptions(file, top, None if sources is None else [each.name for each in sources])
+        show_values = file.boolean(top, "show_values")
+        violations_schema = file.text(top, "violations")
         if self.problems.found or name is None or zone is None or sources is None:
             return None
         return Workspace(
@@ -101,6 +110,11 @@ class _Loader:
             mutes=tuple(mutes),
             critical_events=tuple(critical),
             slack_channel=channel,
+            naming=naming,
+            quarantine=quarantine,
+            plan_exemptions=exemptions,
+            show_values=show_values,
+            violations_schema=violations_schema,
             plans={s.name: plan for s in sources if (plan := plan_of.of(s.name)) is not None},
             root=self._root.resolve(),
             starts_on=starts_on or STARTS_ON,
@@ -177,6 +191,16 @@ class _Loader:
                 file.wrong(item, f"no tracking plan has the event {shown(name)}", instead)
         return list(found)
 
+    def _naming(self, file: ContractFile, top: Mapping[str, Node]) -> Naming:
+        """How names are to be written; a case that nobody knows would find every name wrong, or none."""
+        found = file.section(top["naming"], "naming") if "naming" in top else {}
+        return Naming(
+            events=file.choice(found, "events", tuple(CASES)),
+            properties=file.choice(found, "properties", tuple(CASES)),
+            order=file.choice(found, "order", ORDERS),
+            tense=file.choice(found, "tense", TENSES),
+        )
+
     def _slack_channel(self, file: ContractFile, top: Mapping[str, Node]) -> str | None:
         if "alerts" not in top:
             return None
@@ -236,26 +260,23 @@ class _Loader:
         return sources, Plans(file_of, plans)
 
     def _plan(self, file: ContractFile, node: Node, written: str) -> TrackingPlan | None:
-        path = self._root / written
+        """The plan in the files that `tracking_plan` names: JSON, pages of it by a `*`, or a sheet as CSV."""
+        instead = "save there what the Public API answers for the plan's rules"
         try:
-            data = path.read_bytes()
-        except OSError as error:
-            reason = "does not exist" if isinstance(error, FileNotFoundError) else f"({error.strerror})"
-            fact = f"the tracking plan {shown(written)} {reason}"
-            file.wrong(node, fact, "save there what the Public API answers for the plan's rules")
-            return None
-        except ValueError as error:
+            paths = plan_paths(self._root, written)
+            found = [path for path in paths if path.exists()]
+        except (OSError, ValueError, NotImplementedError) as error:
             file.wrong(node, f"{shown(written)} is no path ({error})", "write a file name")
             return None
-        label = path.as_posix()
-        read = read_json(label, data, self.problems)
-        if read is None:
+        if not found:
+            file.wrong(node, f"the tracking plan {shown(written)} does not exist", instead)
             return None
-        plan, problems = parse_plan(read.value)
-        for problem in problems:
-            mark = read.mark(problem.path)
-            self.problems.add(label, mark, problem.fact, problem.instead)
-        return None if problems else plan
+        unreadable = next((path for path in found if path.is_dir()), None)
+        if unreadable is not None:
+            file.wrong(node, f"the tracking plan {shown(written)} (Is a directory)", instead)
+            return None
+        read = read_plan(found, self.problems)
+        return None if read is None else read.plan
 
     # ------------------------------------------------------------------------------------------ destinations
 

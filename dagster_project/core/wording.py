@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from dagster_project.core import wording_plan as plan
 from dagster_project.core import wording_renames as renames
 from dagster_project.core import wording_volumes as volumes
+from dagster_project.core.calls import call_of_event
 from dagster_project.core.message import cut
 from dagster_project.core.wording_deliveries import contrast, hours_off, late_days
 from dagster_project.core.wording_names import alias, shown
@@ -494,12 +496,24 @@ def _form(s: _Said) -> str:
     return words.get(max(odd, key=lambda shape: odd[shape]), "a ") if odd else "a "
 
 
+def _call(s: _Said) -> str:
+    """The calls that an id is missing or odd in; empty for track calls."""
+    call = call_of_event(s.finding.event)
+    return "" if call == "track" else f"{call} calls"
+
+
 def _identifier_title(s: _Said) -> str:
+    if s.get("misuse"):
+        return plan.misuse_title(s.source, _call(s), shown(s.finding.identifier), s.since, s.get, _percent)
     place = f" in {s.event}" if s.finding.event is not None else ""
     return f"{s.source} sends {_form(s)}{shown(s.finding.identifier)} that {s.at} refuses{place} {s.since}"
 
 
 def _identifier_what(s: _Said) -> str:
+    if s.get("misuse"):
+        identifier = shown(s.finding.identifier)
+        what = plan.misuse_what(s.source, _call(s), identifier, s.since, s.count, s.get, _percent)
+        return f"{what} {plan.details(s.get, _number, _percent)}".strip()
     scope = f"In {s.event}" if s.finding.event is not None else "In all its events"
     demanded = [f"{name} demands {shown(form)}" for name, form in (s.get("demanded_format") or {}).items()]
     wanted = f" {_listed(demanded)}." if demanded else ""
@@ -510,6 +524,8 @@ def _identifier_what(s: _Said) -> str:
 
 
 def _identifier_next(s: _Said) -> str:
+    if s.get("misuse"):
+        return plan.misuse_next(s.source, shown(s.finding.identifier), s.days, s.get)
     wanted = sorted({shown(form) for form in (s.get("demanded_format") or {}).values()})
     form = f" as {' or '.join(wanted)}" if wanted else ""
     return (
@@ -523,6 +539,10 @@ def _property_title(s: _Said) -> str:
     name = shown(s.finding.property)
     if s.finding.renamed_to is not None:
         return renames.property_title(*_property_names(s), s.since)
+    if s.get("misuse"):
+        return plan.trait_title(name, s.source, s.since)
+    if s.get("emptied"):
+        return plan.emptied_title(name, s.event, s.source, s.since, s.get, _percent)
     if s.get("rejected_by"):
         return f"{s.at} refuses {s.event} where {name} breaks the plan: {s.count} {s.since}"
     return f"{name} of {s.event} breaks the plan in {s.source}: {s.share} of messages {s.since}"
@@ -534,14 +554,22 @@ def _property_names(s: _Said) -> tuple[str, str, str, str]:
 
 
 def _property_why(s: _Said) -> str:
+    details = plan.details(s.get, _number, _percent)
     if s.finding.renamed_to is not None:
-        return renames.property_reason(s.finding.evidence)
-    return contrast(s.get("contrast"), shown, _number, _percent)
+        reason = renames.property_reason(s.finding.evidence)
+    else:
+        reason = contrast(s.get("contrast"), shown, _number, _percent)
+    return " ".join(part for part in (reason, details) if part)
 
 
 def _property_what(s: _Said) -> str:
+    name = shown(s.finding.property)
     if s.finding.renamed_to is not None:
         return f"{_property_title(s)}: {s.count} without it."
+    if s.get("misuse"):
+        return plan.trait_what(name, s.source, s.since, s.count, _counted(s.get("events") or []))
+    if s.get("emptied"):
+        return plan.emptied_what(name, s.event, s.source, s.since, s.count, s.get, _percent)
     rules = _listed([f"{rule} {_number(count)}" for rule, count in (s.get("messages_by_rule") or {}).items()])
     return (
         f"{shown(s.finding.property)} of {s.event} breaks the tracking plan of {s.source} {s.since} in"
@@ -552,6 +580,10 @@ def _property_what(s: _Said) -> str:
 def _property_next(s: _Said) -> str:
     if s.finding.renamed_to is not None:
         return renames.property_next(*_property_names(s))
+    if s.get("misuse"):
+        return plan.trait_next(shown(s.finding.property), s.source)
+    if s.get("emptied"):
+        return plan.emptied_next(shown(s.finding.property), s.event, s.source, s.start, s.get)
     return (
         f"Correct {shown(s.finding.property)} of {s.event} in {s.source}, or change its rule in the tracking"
         " plan if the new values are right. `plan_violations_daily` has a sample message id for each day."
@@ -685,6 +717,8 @@ def _days_words(finding: Finding, today: date) -> str:
 
 
 def _quoted(name: str | None) -> str:
+    if call_of_event(name) != "track":
+        return f"{call_of_event(name)} calls"
     return f'"{shown(name)}"' if name is not None else "every event"
 
 

@@ -23,7 +23,7 @@ from dagster_project.flow.witness import WarehouseWitness
 from dagster_project.resources.dbt import ModelResult
 from dagster_project.resources.warehouse import Warehouse, WarehouseSession
 
-MODELS: Final = ["reconciliation_daily", "message_differences"]
+MODELS: Final = ["reconciliation_daily", "message_differences", "int_quarantined_daily"]
 WINDOWS: Final = {
     "incident_id": "varchar",
     "kind": "varchar",
@@ -31,7 +31,19 @@ WINDOWS: Final = {
     "destination": "varchar",
     "day": "date",
 }
-PROPERTIES: Final = {"source": "varchar", "event_slug": "varchar", "property": "varchar"}
+PROPERTIES: Final = {
+    "source": "varchar",
+    "event_slug": "varchar",
+    "property": "varchar",
+    "kind": "varchar",
+}
+# What a column's type is called, whichever engine made it; the first that is part of its name.
+_KINDS: Final = {
+    "bool": "boolean",
+    "timestamp": "time",
+    "date": "time",
+    **dict.fromkeys(("int", "double", "float", "decimal", "number", "numeric", "real"), "number"),
+}
 
 
 @dataclass(frozen=True)
@@ -147,8 +159,13 @@ def read_evidence(warehouse: Warehouse, workspace: Workspace, as_of: datetime) -
         fill=read("fill", f"{WORK}.int_property_fill_daily"),
         differences=read("differences", f"{WORK}.int_differences_daily"),
         identifier_shapes=read("identifier_shapes", f"{WORK}.int_identifier_shapes_daily"),
+        unjoined=read("unjoined", f"{WORK}.int_unjoined_daily"),
         violations=read("violations", "reconciliation.plan_violations_daily"),
+        violation_versions=read("violation_versions", f"{WORK}.int_violation_versions_daily"),
+        fill_versions=read("fill_versions", f"{WORK}.int_property_fill_versions_daily"),
+        segment_violations=read("segment_violations", f"{WORK}.int_segment_violations_daily"),
         properties=read("properties", f"{WORK}.event_properties"),
+        property_types=read("property_types", f"{WORK}.event_properties"),
         source_health=read("source_health", f"{WORK}.source_health"),
         export_health=read("export_health", f"{WORK}.export_health"),
         workspace=workspace,
@@ -156,6 +173,10 @@ def read_evidence(warehouse: Warehouse, workspace: Workspace, as_of: datetime) -
         history_from=since,
         witness=WarehouseWitness(warehouse, workspace),
     )
+
+
+def _kind_of(data_type: str) -> str:
+    return next((kind for part, kind in _KINDS.items() if part in data_type.lower()), "text")
 
 
 def _write_event_properties(context: RunContext) -> None:
@@ -172,6 +193,7 @@ def _write_event_properties(context: RunContext) -> None:
             "source": [schemas[schema] for schema in own["schema"]],
             "event_slug": list(own["table_name"]),
             "property": list(own["column_name"]),
+            "kind": [_kind_of(str(name)) for name in own["data_type"]],
         },
         columns=list(PROPERTIES),
     )

@@ -21,7 +21,7 @@ from dagster_project.resources.warehouse import Warehouse, WarehouseSession
 # Rows at the head of each stretch that are looked at again, and how many stretches: a table that was made anew with as
 # many rows is seen when one of them has changed.
 _SAMPLED_ROWS: Final = 64
-_STRETCHES: Final = 32
+_STRETCHES: Final = 16
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from dagster_project.core.contracts import Destination, Workspace
-from dagster_project.core.plan import PropertyRule
+from dagster_project.core.calls import TABLE_OF_CALL, call_of_event, event_of_call
+from dagster_project.core.contracts import Destination, Source, Workspace
+from dagster_project.core.plan import NAMELESS, PlannedEvent, PropertyRule
+from dagster_project.core.plan.landed import RESERVED_COLUMNS, ColumnRule, column_of, rules_on_columns
+from dagster_project.core.plan.model import SHOWN_AS
 from dagster_project.core.slug import slug
 from dagster_project.generate.dbt_models import consent_categories
 from dagster_project.resources.warehouse import Warehouse
@@ -28,6 +31,7 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
         "starts_on": "date",
         "from_day": "date",
         "to_day": "date",
+        "violations_schema": "varchar",
     },
     "input_sources": {
         "source": "varchar",
@@ -76,8 +80,24 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
         "pattern": "varchar",
         "exclusive_minimum": "boolean",
         "exclusive_maximum": "boolean",
+        "of_name": "varchar",
+        "show_values": "boolean",
     },
-    "input_segment_names": {"kind": "varchar", "name": "varchar"},
+    "input_plan_columns": {
+        "source": "varchar",
+        "event": "varchar",
+        "column_name": "varchar",
+        "with_parts": "boolean",
+    },
+    "input_closed_events": {"source": "varchar", "event": "varchar"},
+    "input_quarantine": {
+        "place": "bigint",
+        "source": "varchar",
+        "event": "varchar",
+        "property": "varchar",
+        "rule": "varchar",
+    },
+    "input_segment_names": {"kind": "varchar", "name": "varchar", "event": "varchar"},
     "input_formats": {"format_index": "bigint", "identifier": "varchar", "pattern": "varchar"},
     "input_received_days": {"source": "varchar", "day": "date", "after_position": "bigint"},
     "input_export_days": {"destination": "varchar", "day": "date", "after_position": "bigint"},
@@ -139,16 +159,14 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 # Columns that Segment itself puts into every event table: never properties of an event.
-STANDARD_COLUMNS: Final = frozenset(
-    {
-        *("id", "anonymous_id", "user_id", "event", "event_text", "received_at", "sent_at"),
-        *("original_timestamp", "timestamp", "uuid", "uuid_ts", "loaded_at", "group_id"),
-    }
-)
+STANDARD_COLUMNS: Final = RESERVED_COLUMNS
 # Tables that Segment itself puts into a source's schema: each other one is an event's.
 SEGMENT_TABLES: Final = frozenset(
     {"tracks", "identifies", "users", "groups", "accounts", "pages", "screens", "aliases"}
 )
+
+
+_EVENT_OF_TABLE: Final = {table: event_of_call(call) for call, table in TABLE_OF_CALL.items()}
 
 
 def ensure_tables(warehouse: Warehouse) -> None:
@@ -189,6 +207,7 @@ def write_inputs(
                 "starts_on": workspace.starts_on,
                 "from_day": from_day,
                 "to_day": to_day,
+                "violations_schema": workspace.violations_schema,
             }
         ],
     )
@@ -247,11 +266,17 @@ def contract_tables(workspace: Workspace, *, as_of: datetime) -> dict[str, pd.Da
             ],
         ),
         "input_property_rules": _frame("input_property_rules", _rule_rows(workspace)),
+        "input_plan_columns": _frame("input_plan_columns", _column_rows(workspace)),
+        "input_closed_events": _frame("input_closed_events", _closed_rows(workspace)),
+        "input_quarantine": _frame("input_quarantine", _quarantine_rows(workspace)),
         "input_segment_names": _frame(
             "input_segment_names",
             [
                 *({"kind": "column", "name": name} for name in sorted(STANDARD_COLUMNS)),
-                *({"kind": "table", "name": name} for name in sorted(SEGMENT_TABLES)),
+                *(
+                    {"kind": "table", "name": name, "event": _EVENT_OF_TABLE.get(name)}
+                    for name in sorted(SEGMENT_TABLES)
+                ),
             ],
         ),
         "input_formats": _frame(
@@ -315,53 +340,150 @@ def _route_rows(destination: Destination, source: str) -> list[dict[str, Any]]:
 def _rule_rows(workspace: Workspace) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for source in workspace.sources:
-        for event in workspace.plan_for(source).events.values():
-            for rule in event.rules:
-                for kind in _kinds(rule):
-                    rows.append(
-                        {
-                            "source": source.name,
-                            "event": event.name,
-                            "event_slug": slug(event.name),
-                            "rule_index": len(rows),
-                            "property": rule.property,
-                            "column_name": "_".join(slug(part) for part in rule.property.split(".")),
-                            "rule": kind,
-                            "types": json.dumps(list(rule.types)),
-                            "enum_values": json.dumps(list(rule.enum)) if rule.enum is not None else None,
-                            "minimum": rule.minimum,
-                            "maximum": rule.maximum,
-                            "pattern": None if rule.pattern is None else capturing(rule.pattern),
-                            "exclusive_minimum": rule.exclusive_minimum,
-                            "exclusive_maximum": rule.exclusive_maximum,
-                        }
-                    )
+        for event, of_name, each in _landed_rules(workspace, source):
+            rule = each.rule
+            rows.append(
+                {
+                    "source": source.name,
+                    "event": event,
+                    "event_slug": _table_of(event),
+                    "rule_index": len(rows),
+                    "property": rule.property,
+                    "column_name": each.column,
+                    "rule": each.kind,
+                    "types": json.dumps(list(rule.types)),
+                    "enum_values": json.dumps(list(rule.enum)) if rule.enum is not None else None,
+                    "minimum": rule.minimum,
+                    "maximum": rule.maximum,
+                    "pattern": None if rule.pattern is None else capturing(rule.pattern),
+                    "exclusive_minimum": rule.exclusive_minimum,
+                    "exclusive_maximum": rule.exclusive_maximum,
+                    "of_name": of_name,
+                    "show_values": workspace.show_values,
+                }
+            )
     return rows
 
 
-def _kinds(rule: PropertyRule) -> list[str]:
-    kinds = []
-    if rule.required and not rule.nullable:
-        kinds.append("required")
-    # A date-time is a string in JSON and a timestamp in the warehouse: its type cannot be seen there.
-    if rule.types and not (rule.format == "date-time" and rule.types == ("string",)):
-        kinds.append("type")
-    if rule.enum is not None:
-        kinds.append("enum")
-    if rule.pattern is not None:
-        kinds.append("pattern")
-    if rule.minimum is not None or rule.maximum is not None:
-        kinds.append("range")
-    return kinds
+def _landed_rules(workspace: Workspace, source: Source) -> Iterator[tuple[str, str | None, ColumnRule]]:
+    """Each condition of a source's plan with the name that its rows stand under, and the page it speaks of.
+
+    A property that the plan does not know is looked at row by row only where the quarantine asks for it: elsewhere
+    how often its column is filled says it all, at the cost of a count.
+    """
+    plan = workspace.plan_for(source)
+    for planned in plan.landed_rules():
+        events = _names_of(planned)
+        of_name = planned.name if planned.type in ("PAGE", "SCREEN") and planned.name not in events else None
+        for each in rules_on_columns(planned):
+            yield from ((event, of_name, each) for event in events)
+        if planned.type == "TRACK" and planned.closed:
+            known = {column_of(path) for path in planned.properties}
+            for name in _unplanned_asked(workspace, source.name, planned.name):
+                if column_of(name) not in known | RESERVED_COLUMNS:
+                    rule = PropertyRule(event=planned.name, property=name)
+                    yield planned.name, None, ColumnRule(rule, "unplanned_property", column_of(name))
 
 
-# An escape or a bracket expression, in which nothing is syntax, or the start of a group that does not capture.
-_GROUP: Final = re.compile(r"\\.|\[\^?\]?(?:\[:\w+:\]|\\.|[^\]\\])*\]|\(\?:", re.DOTALL)
+def _unplanned_asked(workspace: Workspace, source: str, event: str) -> list[str]:
+    """The properties that the quarantine names and that this event's plan may not know."""
+    return sorted(
+        {
+            each.property
+            for each in workspace.quarantine
+            if each.property is not None
+            and each.source in (None, source)
+            and each.event in (None, event)
+            and (not each.rules or "unplanned_property" in each.rules)
+        }
+    )
+
+
+def _quarantine_rows(workspace: Workspace) -> list[dict[str, Any]]:
+    """What is left out of the published numbers, in the order in which a message's reason is told."""
+    return [
+        {
+            "place": place,
+            "source": each.source,
+            "event": each.event,
+            "property": each.property,
+            "rule": rule,
+        }
+        for place, each in enumerate(workspace.quarantine)
+        for rule in each.rules or (None,)
+    ]
+
+
+def _column_rows(workspace: Workspace) -> list[dict[str, Any]]:
+    """The columns that a plan knows of events that may have no others. An object without parts stands for any."""
+    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for source in workspace.sources:
+        plan = workspace.plan_for(source)
+        for planned in plan.landed_rules():
+            parents = {name.rpartition(".")[0] for name in planned.properties}
+            for event in _names_of(planned):
+                for rule in planned.rules:
+                    column = column_of(rule.property)
+                    row = rows.setdefault(
+                        (source.name, event, column),
+                        {"source": source.name, "event": event, "column_name": column, "with_parts": False},
+                    )
+                    row["with_parts"] |= rule.property not in parents and (
+                        not rule.types or "object" in rule.types
+                    )
+    return list(rows.values())
+
+
+def _closed_rows(workspace: Workspace) -> list[dict[str, Any]]:
+    """The events and calls that may have no property beside those that the plan names."""
+    closed: dict[tuple[str, str], bool] = {}
+    for source in workspace.sources:
+        for planned in workspace.plan_for(source).landed_rules():
+            # The rule of one page closes only the rows of that page, and columns do not tell them apart.
+            if planned.type in ("PAGE", "SCREEN") and planned.name != NAMELESS[planned.type]:
+                continue
+            for event in _names_of(planned):
+                closed[source.name, event] = closed.get((source.name, event), False) or planned.closed
+    return [{"source": source, "event": event} for (source, event), is_closed in closed.items() if is_closed]
+
+
+def _names_of(planned: PlannedEvent) -> list[str]:
+    """The names that the rows stand under of which a rule speaks.
+
+    Segment holds page and screen calls to the events "Page Viewed" and "Screen Viewed" as well.
+    """
+    if planned.type == "TRACK":
+        return [planned.name, *(event_of_call(c) for c, name in SHOWN_AS.items() if name == planned.name)]
+    return [NAMELESS[planned.type]]
+
+
+def _table_of(event: str) -> str:
+    call = call_of_event(event)
+    return slug(event) if call == "track" else TABLE_OF_CALL[call]
+
+
+# An escape or a bracket expression, in which nothing is syntax; a group that does not capture or has a name; a
+# quantifier that takes as little as it can.
+_GROUP: Final = re.compile(
+    r"\\.|\[\^?\]?(?:\[:\w+:\]|\\.|[^\]\\])*\]|\(\?:|\(\?P?<\w+>|[*+?]\?|\{\d+(?:,\d*)?\}\?", re.DOTALL
+)
 
 
 def capturing(pattern: str) -> str:
-    """The pattern with groups that capture: Snowflake knows no others, and whether it matches is the same."""
-    return _GROUP.sub(lambda found: "(" if found[0] == "(?:" else found[0], pattern)
+    """The pattern in the words that Snowflake knows too: plain groups, greedy quantifiers, ^ and $.
+
+    Whether it is found in a text stays the same; only what it would capture changes.
+    """
+
+    def plain(found: re.Match[str]) -> str:
+        text = found[0]
+        if text.startswith("(?"):
+            return "("
+        if text in (r"\A", r"\z"):
+            return "^" if text == r"\A" else "$"
+        return text[:-1] if text[-1] == "?" and text[0] in "*+?{" else text
+
+    return _GROUP.sub(plain, pattern)
 
 
 def _frame(table: str, rows: list[dict[str, Any]]) -> pd.DataFrame:

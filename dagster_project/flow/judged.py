@@ -61,10 +61,23 @@ CHECK_RESULTS_COLUMNS: Final[Mapping[str, str]] = {
     "message": "varchar",
 }
 LIMITS: Final = f"{WORK}.diagnosis_limits"
+QUARANTINED: Final = f"{WORK}.int_quarantined_daily"
+QUARANTINED_COLUMNS: Final[Mapping[str, str]] = {
+    "day": "date",
+    "destination": "varchar",
+    "source": "varchar",
+    "event": "varchar",
+    "property": "varchar",
+    "rule": "varchar",
+    "messages": "bigint",
+    "missing": "bigint",
+    "undecided": "bigint",
+}
 # Written by the diagnosis with the incidents; a workspace that has never been diagnosed has none yet.
 _OF_DIAGNOSIS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     "limits": (LIMITS, TABLES["diagnosis_limits"]),
     "ledger": (LEDGER, LEDGER_COLUMNS),
+    "quarantined": (QUARANTINED, QUARANTINED_COLUMNS),
 }
 WORST_ROWS: Final = 50
 _PROBLEM_LENGTH: Final = 300
@@ -80,6 +93,8 @@ _SELECT: Final[Mapping[str, str]] = {
     "not_expected": "select day, destination, source, event, reason, messages"
     " from reconciliation_work.int_not_expected_daily"
     " where day between :first and :last and reason in ('no_identifier', 'bad_identifier')",
+    "shapes": "select day, source, event, identifier, shape, messages"
+    " from reconciliation_work.int_identifier_shapes_daily where day between :first and :last",
     "violations": "select day, source, event, property, rule, messages"
     " from reconciliation.plan_violations_daily where day between :first and :last",
     "source_health": "select source, status, problem, last_received_at, messages"
@@ -89,6 +104,8 @@ _SELECT: Final[Mapping[str, str]] = {
     f" from {LIMITS} where day between :first and :last",
     "ledger": "select day, destination, line, messages, counts_in_gap"
     f" from {LEDGER} where day between :first and :last",
+    "quarantined": f"select day, destination, event, messages from {QUARANTINED}"
+    " where day between :first and :last",
     # A window whose incident is not in the table counts as open, and so does one without a status: what
     # cannot be looked up is no reason to open the gate.
     "windows": "select w.destination, w.day, w.incident_id, w.kind, w.severity,"

@@ -8,7 +8,7 @@ from dagster_project.flow.census import remember
 from dagster_project.flow.context import RunContext
 from dagster_project.resources.dbt import ModelResult
 
-MODELS = ["event_counts_daily", "window_status"]
+MODELS = ["event_counts_daily", "quarantined_daily", "window_status"]
 
 
 @dataclass(frozen=True)

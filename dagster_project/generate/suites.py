@@ -101,6 +101,21 @@ def _of_destination(workspace: Workspace, name: str, family: str) -> list[Expect
                 gates=True,
             ),
         ]
+        if workspace.quarantine:
+            rules.append(
+                _rule(
+                    "counts.quarantine_is_part_of_it",
+                    "expect_column_pair_values_a_to_be_greater_than_b",
+                    {
+                        "column_A": "expected",
+                        "column_B": "quarantined",
+                        "or_equal": True,
+                        "ignore_row_if": "either_value_is_missing",
+                    },
+                    "What the published numbers leave out is part of what was expected, for every event on every day.",
+                    gates=True,
+                )
+            )
         if knows_its_events(workspace, destination):
             rules.append(
                 _rule(
@@ -200,6 +215,12 @@ def _of_source(workspace: Workspace, name: str, family: str) -> list[Expectation
                     limit="limit_hours",
                 )
             )
+    elif family == "identifiers":
+        rules.append(
+            _within(
+                "identifiers.words", "share", 'Few ids are a word such as "undefined" in the place of one.'
+            )
+        )
     elif family == "properties":
         rules.append(
             _within("properties.violations", "share", "Few messages of an event break the plan's properties.")

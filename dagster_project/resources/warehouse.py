@@ -94,7 +94,7 @@ class WarehouseSession:
         if self.dialect != "duckdb":
             return self.frame(sql, **params)
         compiled = _bound(sql, params).compile(dialect=self._connection.dialect)
-        values = [params[name] for name in compiled.positiontup or ()]  # type: ignore[attr-defined]
+        values = [params[name] for name in compiled.positiontup or ()]
         raw = self._connection.connection.driver_connection
         assert raw is not None
         found = raw.execute(str(compiled), values).fetchnumpy()
@@ -493,15 +493,16 @@ def _bound(sql: str, params: Mapping[str, Any]) -> sa.TextClause:
 
 def _column_of(values: Any) -> pd.Series[Any]:
     """A column as DuckDB gives it: numbers with nulls become objects, with None for null."""
-    if not np.ma.isMaskedArray(values):
-        return pd.Series(values, dtype=values.dtype)
-    if values.dtype.kind == "M":
-        return pd.Series(values.filled(np.datetime64("NaT")))
-    if not values.mask.any():
-        return pd.Series(values.data, dtype=values.dtype)
-    cells = values.data.astype(object)
-    cells[values.mask] = None  # `filled` would write a question mark
-    return pd.Series(cells, dtype=object)
+    cells = values
+    if np.ma.isMaskedArray(values):
+        cells = values.data
+        if values.dtype.kind == "M":
+            cells = values.filled(np.datetime64("NaT"))
+        elif values.mask.any():
+            cells = cells.astype(object)
+            cells[values.mask] = None  # `filled` would write a question mark
+    column: pd.Series[Any] = pd.Series(cells, dtype=cells.dtype)
+    return column
 
 
 def _split(table: str) -> tuple[str, str]:

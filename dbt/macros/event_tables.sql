@@ -87,8 +87,9 @@
 {%- endmacro %}
 
 {#
-  The event tables that hold rows of the days to read, as a list: source, slug, schema, name, columns and properties
-  (lower-case name -> name, type and position; properties are those columns that are not Segment's own).
+  The event tables that hold rows of the days to read, as a list: source, slug, schema, name, event, columns and
+  properties (lower-case name -> name, type and position; properties are those columns that are not Segment's own).
+  The tables of the other calls are among them: their rows have no event_text, and `event` is what stands in its place.
 
   Which tables these are is asked of the names that were sent: `tracks` has a row for each row of an event table, and
   its `event` is the table's name (warehouses that refuse a digit in front put `_` before it). Of a source whose
@@ -99,7 +100,8 @@
     {%- set escaped = "replace(replace(replace({0}, '%', '%25'), ',', '%2C'), ':', '%3A')" -%}
     {%- set entry = [
         escaped | replace('{0}', 'columns.column_name'), "':'", escaped | replace('{0}', 'columns.data_type'), "':'",
-        'cast(columns.ordinal_position as varchar)', "':'", "case when own.name is null then 'p' else 's' end",
+        'cast(columns.ordinal_position as varchar)', "':'",
+        "case when own.name is null and not starts_with(lower(columns.column_name), 'context_') then 'p' else 's' end",
     ] | join(' || ') -%}
     {%- set sql -%}
         with names as (
@@ -114,7 +116,8 @@
             sources.source,
             columns.table_schema,
             columns.table_name,
-            {{ dbt.listagg(entry, "','", 'order by columns.ordinal_position') }} as columns
+            {{ dbt.listagg(entry, "','", 'order by columns.ordinal_position') }} as columns,
+            max(segment.event) as event
         from information_schema.columns as columns
         inner join {{ source('inputs', 'input_sources') }} as sources
             on lower(columns.table_schema) = lower(sources.schema_name)
@@ -127,9 +130,14 @@
         left join nameless on nameless.source = sources.source
         where
             sources.healthy
-            and segment.name is null
-            and (names.slug is not null or nameless.source is not null)
-            and not starts_with(lower(columns.column_name), 'context_')
+            and (
+                segment.event is not null
+                or segment.name is null and (names.slug is not null or nameless.source is not null)
+            )
+            and (
+                not starts_with(lower(columns.column_name), 'context_')
+                or lower(columns.column_name) in ('context_app_version', 'context_library_version')
+            )
         group by 1, 2, 3
         order by 1, 2, 3
     {%- endset -%}
@@ -145,10 +153,10 @@
             {%- do columns.update({name | lower: column}) -%}
             {%- if part[3] == 'p' -%}{%- do properties.update({name | lower: column}) -%}{%- endif -%}
         {%- endfor -%}
-        {%- if 'id' in columns and 'event_text' in columns and 'received_at' in columns -%}
+        {%- if 'id' in columns and 'received_at' in columns and (row[4] or 'event_text' in columns) -%}
             {%- do found.append({
                 'source': row[0], 'slug': row[2].lower().lstrip('_'), 'schema': row[1], 'name': row[2],
-                'columns': columns, 'properties': properties,
+                'event': row[4], 'columns': columns, 'properties': properties,
             }) -%}
         {%- endif -%}
     {%- endfor -%}
@@ -176,13 +184,13 @@
         {%- for table in event_tables() if table.source in windows -%}
             {%- set window = windows[table.source] -%}
             {%- set cases = rule_cases(rules_of.get((table.source, table.slug), []), table.columns, known.rules) -%}
-            {%- set properties = counted_properties(table, planned) -%}
+            {%- set properties = counted_properties(table, planned) + counted_shapes(table) -%}
             {%- if cases or properties -%}
                 {#- Rows that are judged are written down for the length of a statement: a week's at most. -#}
                 {%- for days in (window.days | batch(7) if cases else [window.days]) -%}
                     {%- set head = event_table_head(table, days, window.as_of, known.heads) -%}
                     {%- set values = [] -%}
-                    {%- for _, column in properties -%}{%- do values.append(column ~ ' is not null') -%}{%- endfor -%}
+                    {%- for _, _, filled in properties -%}{%- do values.append(filled) -%}{%- endfor -%}
                     {%- set part = {
                         'number': parts | length, 'source': table.source, 'properties': properties,
                         'width': properties | length, 'judged': cases | length > 0,
@@ -225,10 +233,12 @@
     {%- set columns = table.columns -%}
     {%- set received = columns['received_at'] -%}
     {%- set time_column = columns.get('timestamp', received) -%}
+    {%- set app, library = columns.get('context_app_version'), columns.get('context_library_version') -%}
+    {%- set event_text = text_literal(table.event) if table.event else quoted_name(columns['event_text'].name) -%}
     {%- set asked = (
-        table.source, columns['id'].name, columns['event_text'].name, received.name, received.type, time_column.name,
-        time_column.type, days[0], days[-1],
-    ) -%}
+        table.source, columns['id'].name, event_text, received.name, received.type, time_column.name,
+        time_column.type, app.name, library.name, days[0], days[-1],
+    ) | string -%}
     {%- if asked not in heads -%}
         {%- set received_at = utc_of(quoted_name(received.name), received.type) -%}
         {%- set happened_at = utc_of(quoted_name(time_column.name), time_column.type) -%}
@@ -237,13 +247,22 @@
             'common': [
                 received_at ~ ' as received_at',
                 happened_at ~ ' as happened_at',
-                'cast(' ~ quoted_name(columns['event_text'].name) ~ ' as varchar) as event_text',
+                'cast(' ~ event_text ~ ' as varchar) as event_text',
+                version_of(app) ~ ' as app_version',
+                version_of(library) ~ ' as library_version',
             ] | join(', '),
             'where': read_between(received_at, days, as_of),
         }}) -%}
     {%- endif -%}
     {{ return(heads[asked]) }}
 {% endmacro %}
+
+{# A version as it is told, of a column that may not be there; a program that writes a text into it is cut short. #}
+{% macro version_of(column) -%}
+    {%- if column -%} substr(cast({{ quoted_name(column.name) }} as varchar), 1, 100)
+    {%- else -%} cast(null as varchar)
+    {%- endif -%}
+{%- endmacro %}
 
 {#
   The rows of these UTC days up to the as-of time, by constant bounds as short as they can be: the condition stands in
@@ -270,6 +289,9 @@
   Counts go by quarter of an hour first: a zone's wall clock is looked up once a slot, not once a row. Copies of a
   message count as rows: in the share of filled ones they stand on both sides. Only our own names come out of a table:
   a property may be called as one of them.
+
+  Counts by version are kept where versions differ by five points or more (`filled_by_version`); elsewhere each has the
+  fill of all. A property whose versions agree, as nearly all do, then costs one row a day and not one a version.
 #}
 {% macro rows_of_event_tables(parts, judged) -%}
     {%- set width = parts | map(attribute='width') | max -%}
@@ -296,7 +318,8 @@
             part,
             cast(received_at as date) as received_day,
             {{ quarter_hour('coalesce(happened_at, received_at)') }} as slot,
-            coalesce(event_text, '') as event_text
+            coalesce(event_text, '') as event_text,
+            app_version, library_version
             {%- if judged %}, rules, case when {{ any_of('rules') }} then message_id end as message_id{% endif %}
             {%- for position in range(width) %}, p{{ position + 1 }}{% endfor %}
         from landed
@@ -310,39 +333,102 @@
     names as (
         select * from (values
             {%- for part in named -%}
-                {%- for property, _ in part.properties %} ({{ part.number }}, {{ loop.index }}, {{ text_literal(property) }}){{ ',' if not loop.last }}{% endfor -%}
+                {%- for property, shape, _ in part.properties %} ({{ part.number }}, {{ loop.index }}, {{ text_literal(property) }}, {{ text_literal(shape) if shape else 'null' }}){{ ',' if not loop.last }}{% endfor -%}
                 {{ ',' if not loop.last }}
             {%- endfor -%}
-        ) as names (part, position, property)
+        ) as names (part, position, property, shape)
     ),
     slots as (
         select
-            part, received_day, slot, event_text, count(*) as messages
+            part, received_day, slot, event_text,
+            coalesce(app_version, 'library ' || library_version) as version,
+            count(*) as messages
             {%- for position in range(width) %}, count_if(p{{ position + 1 }}) as p{{ position + 1 }}{% endfor %}
         from timed
-        group by 1, 2, 3, 4
+        group by 1, 2, 3, 4, 5
+    ),
+    -- A table has a handful of versions on a day; of one that has a build's number or a time in the field the rest is one.
+    versions as (
+        select
+            part, received_day, version,
+            case
+                when row_number() over (partition by part, received_day order by sum(messages) desc, version) <= 20
+                    then version
+                else 'other'
+            end as told
+        from slots
+        where version is not null
+        group by 1, 2, 3
     ),
     counted as (
         select
             slots.part, slots.received_day, slots.event_text,
             cast({{ local_time('slots.slot', 'run.workspace_timezone') }} as date) as day,
+            versions.told as version,
             sum(slots.messages) as messages
             {%- for position in range(width) %}, sum(slots.p{{ position + 1 }}) as p{{ position + 1 }}{% endfor %}
         from slots
         cross join {{ source('inputs', 'input_run') }} as run
-        group by 1, 2, 3, 4
+        left join versions
+            on
+                slots.part = versions.part
+                and slots.received_day = versions.received_day
+                and slots.version = versions.version
+        group by 1, 2, 3, 4, 5
+    ),
+    told as (
+        select
+            counted.part, counted.received_day, counted.event_text, counted.day, counted.version,
+            names.property, names.shape, counted.messages,
+            case names.position
+                {%- for position in range(width) %} when {{ position + 1 }} then counted.p{{ position + 1 }}{% endfor %}
+            end as filled
+        from counted
+        inner join names on counted.part = names.part
+    ),
+    of_all as (
+        select
+            part, received_day, event_text, day, property, shape,
+            sum(filled) as filled, sum(messages) as messages,
+            max(filled / messages) - min(filled / messages) as spread
+        from told
+        group by 1, 2, 3, 4, 5, 6
+    ),
+    of_versions as (
+        select told.*
+        from told
+        inner join of_all
+            on
+                told.part = of_all.part
+                and told.received_day = of_all.received_day
+                and told.event_text = of_all.event_text
+                and told.day = of_all.day
+                and told.property = of_all.property
+        where told.shape is null and of_all.shape is null and of_all.spread >= 0.05
     )
     select
-        labels.source, counted.received_day, counted.event_text, names.property, cast(null as varchar) as rule,
-        counted.day, cast(null as {{ dbt.type_timestamp() }}) as slot, cast(null as varchar) as message_id,
+        labels.source, counts.received_day, counts.event_text, counts.property, cast(null as varchar) as rule,
+        counts.day, cast(null as {{ dbt.type_timestamp() }}) as slot, cast(null as varchar) as message_id,
         cast(null as {{ key_type() }}) as message_key,
-        cast(case names.position
-            {%- for position in range(width) %} when {{ position + 1 }} then counted.p{{ position + 1 }}{% endfor %}
-        end as bigint) as filled,
-        cast(counted.messages as bigint) as messages
-    from counted
-    inner join labels on counted.part = labels.part
-    inner join names on counted.part = names.part
+        cast(counts.filled as bigint) as filled,
+        cast(counts.messages as bigint) as messages,
+        cast(counts.kind as varchar) as kind,
+        cast(counts.shape as varchar) as shape,
+        cast(counts.version as varchar) as app_version,
+        cast(null as varchar) as library_version,
+        cast(null as varchar) as sample_value
+    from (
+        select
+            part, received_day, event_text, day, property, shape, filled, messages, cast(null as varchar) as version,
+            case when shape is null then 'filled' else 'shape' end as kind
+        from of_all
+        union all
+        select
+            part, received_day, event_text, day, property, shape, filled, messages, version,
+            'filled_by_version' as kind
+        from of_versions
+    ) as counts
+    inner join labels on counts.part = labels.part
     {%- endif %}
     {%- if named and judged %}
     union all
@@ -351,7 +437,12 @@
     select
         labels.source, broken.received_day, broken.event_text, rules.property, rules.rule, cast(null as date) as day,
         min(broken.slot) as slot, broken.message_id, {{ row_key('broken.message_id') }} as message_key,
-        cast(null as bigint) as filled, cast(null as bigint) as messages
+        cast(null as bigint) as filled, cast(null as bigint) as messages,
+        cast('broken' as varchar) as kind,
+        cast(null as varchar) as shape,
+        min(broken.app_version) as app_version,
+        min(broken.library_version) as library_version,
+        min(case when rules.show_values then broken.sample_value else {{ masked('broken.sample_value') }} end) as sample_value
     from broken
     inner join labels on broken.part = labels.part
     inner join {{ source('inputs', 'input_property_rules') }} as rules
@@ -368,7 +459,10 @@
 {% macro duckdb__kept() -%} {{ return('materialized ') }} {%- endmacro %}
 {% macro snowflake__kept() -%} {{ return('') }} {%- endmacro %}
 
-{# The numbers of the rules that a row breaks as a list, and whether a list has any. #}
+{#
+  The rules that a row breaks as a list of texts, the rule's number and behind a colon the start of the value that
+  breaks it; and whether a list has any.
+#}
 {% macro broken_list(cases) -%}
     {{ return(adapter.dispatch('broken_list')(cases)) }}
 {%- endmacro %}
@@ -381,17 +475,31 @@
 {% macro duckdb__any_of(list) -%} len({{ list }}) > 0 {%- endmacro %}
 {% macro snowflake__any_of(list) -%} array_size({{ list }}) > 0 {%- endmacro %}
 
-{# A row a broken rule: rule_index in place of the list `rules`, of the rows that have a message id. #}
+{#
+  A row a broken rule: rule_index and sample in place of the list `rules`, of the rows that have a message id. A rule
+  that an absent value breaks has no sample.
+#}
 {% macro unfolded_rules(relation) -%}
-    {{ return(adapter.dispatch('unfolded_rules')(relation)) }}
+    select
+        part, message_id, event_text, received_day, slot, app_version, library_version,
+        cast(split_part(broken_rule, ':', 1) as bigint) as rule_index,
+        nullif(substr(broken_rule, length(split_part(broken_rule, ':', 1)) + 2), '') as sample_value
+    from ({{ one_rule_a_row(relation) }}) as unfolded
 {%- endmacro %}
-{% macro duckdb__unfolded_rules(relation) -%}
-    select part, message_id, event_text, received_day, slot, unnest(rules) as rule_index
-    from {{ relation }}
-    where message_id is not null
+
+{# The rows of `unfolded_rules` with the text of the list as broken_rule. #}
+{% macro one_rule_a_row(relation) -%}
+    {{ return(adapter.dispatch('one_rule_a_row')(relation)) }}
 {%- endmacro %}
-{% macro snowflake__unfolded_rules(relation) -%}
-    select r.part, r.message_id, r.event_text, r.received_day, r.slot, cast(rule.value as bigint) as rule_index
-    from {{ relation }} as r, lateral flatten(input => r.rules) as rule
-    where r.message_id is not null
-{%- endmacro %}
+{% macro duckdb__one_rule_a_row(relation) -%}
+        select part, message_id, event_text, received_day, slot, app_version, library_version, unnest(rules) as broken_rule
+        from {{ relation }}
+        where message_id is not null
+    {%- endmacro %}
+{% macro snowflake__one_rule_a_row(relation) -%}
+        select
+            r.part, r.message_id, r.event_text, r.received_day, r.slot, r.app_version, r.library_version,
+            cast(rule.value as varchar) as broken_rule
+        from {{ relation }} as r, lateral flatten(input => r.rules) as rule
+        where r.message_id is not null
+    {%- endmacro %}

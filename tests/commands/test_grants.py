@@ -100,6 +100,12 @@ def test_what_the_workspace_names_is_read_now_and_later(shop: Workspace) -> None
     assert read == {f'"SEGMENT"."{name}"' for name in ("EXPORT_CRM", "EXPORT_MAIL", "IOS", "WEB_APP")}
 
 
+def test_the_second_witness_is_read_too(shop: Workspace) -> None:
+    heard = shop.model_copy(update={"violations_schema": "protocols_audit"})
+    assert "protocols_audit" in read_schemas(heard)
+    assert 'grant usage on schema "SEGMENT"."PROTOCOLS_AUDIT" to role "RECON"' in script(heard)
+
+
 def test_marketing_reads_what_is_published_and_nothing_else(shop: Workspace) -> None:
     of_marketing = [each for each in script(shop) if each.endswith('to role "MARKETING"')]
 

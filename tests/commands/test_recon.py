@@ -95,6 +95,16 @@ def test_what_the_warehouse_lacks_is_named(empty_desk: Desk) -> None:
     assert len(facts) == 2
 
 
+def test_a_second_witness_that_does_not_exist_is_named(empty_desk: Desk) -> None:
+    path = empty_desk.folder / "expectations" / "workspace.yml"
+    path.write_text(
+        json.dumps(json.loads(path.read_text("utf-8")) | {"violations": "protocols_audit"}), "utf-8"
+    )
+    done = empty_desk.recon("check", "--warehouse")
+    assert done.code == 2
+    assert "protocols_audit.violation_generated does not exist" in done.err
+
+
 def test_what_is_generated_is_written_kept_fresh_and_told_when_stale(empty_desk: Desk) -> None:
     folder = empty_desk.folder / "expectations"
     done = empty_desk.recon("generate", "--check")

@@ -18,11 +18,13 @@ from dagster_project.core.contracts import (
     Identifier,
     Mute,
     Override,
+    Quarantine,
     Route,
     Source,
     Workspace,
 )
 from dagster_project.core.load import load_workspace
+from dagster_project.core.plan.exemptions import Exemption
 
 Load = Callable[..., Workspace]
 EMAIL = "destinations/lifecycle_email.yml"
@@ -400,3 +402,46 @@ def test_files_may_lie_in_an_object_store(load_with: Load, files: str) -> None:
     destination = workspace.destination("lifecycle_email")
     # An address is no path: it is not put below the folder.
     assert destination.export.files == workspace.files_pattern("lifecycle_email") == files.strip('"')
+
+
+def test_what_is_left_out_of_the_published_numbers_is_read_in_its_order(load_with: Load) -> None:
+    text = (Path.cwd() / "expectations" / "workspace.yml").read_text("utf-8")
+    workspace = load_with(
+        {
+            "workspace.yml": text
+            + "show_values: true\nviolations: protocols_audit\n"
+            + "quarantine:\n- {event: Purchase Completed, property: total, rule: [required, type]}\n"
+            + "- {rule: unplanned_event, event: Never Planned, source: web_app}\n"
+            + "- {event: Signup Completed}\n"
+        }
+    )
+    assert workspace.show_values
+    assert workspace.violations_schema == "protocols_audit"
+    assert workspace.quarantine == (
+        Quarantine(event="Purchase Completed", property="total", rules=("required", "type")),
+        Quarantine(source="web_app", event="Never Planned", rules=("unplanned_event",)),
+        Quarantine(event="Signup Completed"),
+    )
+
+
+def test_what_is_let_through_the_plan_is_read_in_its_order(load_with: Load) -> None:
+    text = (Path.cwd() / "expectations" / "workspace.yml").read_text("utf-8")
+    workspace = load_with(
+        {
+            "workspace.yml": text
+            + "plan_exemptions:\n- {source: web_app, event: Not Planned, rule: unplanned_event, reason: till May}\n"
+            + "- {event: (identify), property: plan, rule: [enum, type]}\n"
+        }
+    )
+    assert workspace.plan_exemptions == (
+        Exemption(source="web_app", event="Not Planned", rules=("unplanned_event",), reason="till May"),
+        Exemption(event="(identify)", property="plan", rules=("enum", "type")),
+    )
+
+
+def test_other_days_are_published_when_what_is_left_out_changes(load_with: Load) -> None:
+    text = (Path.cwd() / "expectations" / "workspace.yml").read_text("utf-8")
+    before = load_with().fingerprint("lifecycle_email")
+    assert load_with({"workspace.yml": text + "quarantine: []\n"}).fingerprint("lifecycle_email") == before
+    after = load_with({"workspace.yml": text + "quarantine:\n- {rule: type}\n"})
+    assert after.fingerprint("lifecycle_email") != before

@@ -130,7 +130,10 @@ def test_the_schemas_hold_every_key_that_the_loader_knows_and_no_other() -> None
 
 # Written by hand, so that a key cannot vanish from the loader and from the schemas together.
 KEYS = {
-    "workspace.yml": "name timezone tracking_plan starts_on lookback sources critical_events alerts",
+    "workspace.yml": "name timezone tracking_plan starts_on lookback sources critical_events alerts naming "
+    "quarantine plan_exemptions show_values violations",
+    "exempted": "source event property rule reason",
+    "quarantined": "source event property rule",
     "source": "schema tracking_plan freshness",
     "destination": "name owner timezone grain complete_after clock tolerance matching receives identifiers "
     "export",

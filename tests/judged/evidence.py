@@ -69,6 +69,17 @@ TABLES: dict[str, tuple[str, dict[str, str]]] = {
             "messages": "bigint",
         },
     ),
+    "shapes": (
+        "reconciliation_work.int_identifier_shapes_daily",
+        {
+            "day": "date",
+            "source": "varchar",
+            "event": "varchar",
+            "identifier": "varchar",
+            "shape": "varchar",
+            "messages": "bigint",
+        },
+    ),
     "violations": (
         "reconciliation.plan_violations_daily",
         {

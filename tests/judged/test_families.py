@@ -403,3 +403,43 @@ def test_hostile_names_stay_what_they_are() -> None:
         workspace(events=None),
     )
     assert (only(rows)["event"], only(rows)["severity"]) == (name, "error")
+
+
+def test_ids_that_are_none_are_counted_by_call_and_only_words_in_their_place_have_a_limit() -> None:
+    def shape(event: str, shape: str, messages: int, identifier: str = "user_id") -> dict[str, Any]:
+        return {
+            "day": DAY,
+            "source": "web_app",
+            "event": event,
+            "identifier": identifier,
+            "shape": shape,
+            "messages": messages,
+        }
+
+    rows = frame(
+        "identifiers",
+        {
+            "shapes": [
+                shape("Signed Up", "uuid", 50),
+                shape("Purchase Completed", "uuid", 40),
+                shape("Purchase Completed", "email", 10),
+                shape("(identify)", "placeholder", 60),
+                shape("(identify)", "null", 40),
+                shape("(identify)", "null", 7, identifier="anonymous_id"),
+                shape("(group)", "uuid", 9, identifier="group_id"),
+            ]
+        },
+        subject=WEB,
+    )
+    told = rows[["event", "reason", "messages", "share", "limit"]].astype(object)
+    assert told.where(told.notna(), None).to_numpy().tolist() == [
+        ["(identify)", "a word for none", 60.0, 0.6, 0.19],
+        ["(identify)", "no id", 40.0, 0.4, None],
+        ["(track)", "an e-mail address", 10.0, 0.1, None],
+    ]
+
+
+def test_an_incident_of_the_sources_ids_covers_its_calls() -> None:
+    found = incident("identifier_format", "warning", source="web_app", event="(identify)")
+    rows = frame("identifiers", found, subject=WEB)
+    assert set(rows["severity"]) == {"warning"}

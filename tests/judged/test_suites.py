@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from judged.evidence import plan, workspace
 
-from dagster_project.core.contracts import Destination, Route, Source, Workspace
+from dagster_project.core.contracts import Destination, Quarantine, Route, Source, Workspace
 from dagster_project.core.families import FAMILIES, FAMILIES_OF, Subject, subjects
 from dagster_project.core.plan import TrackingPlan
 from dagster_project.generate.suites import SuiteProblem, expectations, suites
@@ -29,7 +29,7 @@ def edited(content: str, *more: dict[str, object], first: bool = False) -> str:
     return json.dumps(suite)
 
 
-def test_each_destination_has_a_suite_a_family_and_each_source_three() -> None:
+def test_each_destination_has_a_suite_a_family_and_each_source_four() -> None:
     assert list(suites(workspace(), {})) == [
         "email__counts.json",
         "email__freshness.json",
@@ -37,6 +37,7 @@ def test_each_destination_has_a_suite_a_family_and_each_source_three() -> None:
         "email__names.json",
         "email__properties.json",
         "source_web_app__freshness.json",
+        "source_web_app__identifiers.json",
         "source_web_app__names.json",
         "source_web_app__properties.json",
     ]
@@ -45,6 +46,13 @@ def test_each_destination_has_a_suite_a_family_and_each_source_three() -> None:
 def test_generating_again_changes_nothing() -> None:
     files = suites(workspace(), {})
     assert suites(workspace(), files) == files
+
+
+def test_only_a_contract_with_a_quarantine_is_held_to_its_books() -> None:
+    rule = "counts.quarantine_is_part_of_it"
+    assert rule not in suites(workspace(), {})["email__counts.json"]
+    quarantined = workspace().model_copy(update={"quarantine": (Quarantine(rules=("type",)),)})
+    assert rule in suites(quarantined, {})["email__counts.json"]
 
 
 def test_the_order_of_the_contract_does_not_show() -> None:

@@ -47,7 +47,10 @@ CHANGES = {
         ("min(day) as day", "max(day) as day"),
         ("coalesce(copies.copies, 0) = 1)", "coalesce(copies.copies, 0) = 9)"),
     ],
-    "int_identifier_shapes_daily": [("coalesce(user_shape, 'null')", "user_shape")],
+    "int_identifier_shapes_daily": [
+        ("coalesce(user_shape, 'null')", "user_shape"),
+        ("max(messages) - sum(found)", "max(messages)"),
+    ],
     "int_known_copies": [(" and r.after_position is null", ""), ("after=var('dedupe_days')", "after=0")],
     "int_leaving_days": [
         ("where matching = 'message_id'", ""),
@@ -84,7 +87,8 @@ CHANGES = {
     "int_not_expected_daily": [(", 'consent')", ")")],
     "int_open_days": [("days.day >= run.from_day", "days.day > run.from_day")],
     "int_outcomes": [(" - coalesce(variants.messages, 0)", "")],
-    "int_property_fill_daily": [("sum(messages)", "max(messages)")],
+    "int_property_fill_daily": [("sum(messages)", "max(messages)"), ("where kind = 'filled'", "")],
+    "int_property_fill_versions_daily": [("sum(messages)", "max(messages)"), ("kind = 'filled_by_version'", "true")],
     "int_property_violations": [("broken.received_day = days.day", "broken.received_day >= days.day")],
     "int_route_names": [("min(event) as event", "max(event) as event")],
     "int_twins": [
@@ -119,12 +123,23 @@ CHANGES = {
         ("local_slots.timezone = window_days.timezone", "local_slots.timezone <> ''"),
         (">= window_days.opens", "> window_days.opens"),
     ],
-    "plan_violations_daily": [("where not names.planned", "where names.planned")],
+    "int_violation_versions_daily": [("broken.received_day = days.day", "broken.received_day >= days.day")],
+    "plan_violations_daily": [
+        ("where not names.planned", "where names.planned"),
+        ("planned.source = fill.source\n                and ", ""),
+        (" || '_')", ")"),
+        ("where violations.rule <> 'unplanned_property'", ""),
+    ],
     "message_differences": [("and explained.choice = 1", "and explained.choice >= 1")],
     "reconciliation_daily": [
         ("judged.missing > judged.allowed_missing", "judged.missing >= judged.allowed_missing")
     ],
-    "event_counts_daily": [("where gate.verdict = 'open'", "where gate.verdict <> ''")],
+    "event_counts_daily": [
+        ("where gate.verdict = 'open'", "where gate.verdict <> ''"),
+        ("least(left_out.undecided, daily.pending)", "left_out.undecided"),
+        ("when daily.matched_by = 'counts' then least", "when false then least"),
+    ],
+    "quarantined_daily": [("where gate.verdict = 'open'", "")],
 }
 # Models of few words, whose rule is a macro's: the file that is changed in their place.
 RULES_IN_MACROS = {"int_window_expected": "window.sql", "int_window_messages": "window.sql"}

@@ -91,11 +91,12 @@ def make(
     sources: Mapping[str, Any],
     destinations: Mapping[str, Any],
     rules: Sequence[Mapping[str, Any]] = (),
+    **more: Any,
 ) -> Project:
     """Write the contract into the folder, load it and render dbt over it; nothing has run yet."""
     expectations = folder / "expectations"
     (expectations / "destinations").mkdir(parents=True)
-    contract: dict[str, Any] = {"name": "small", "timezone": "UTC", "sources": sources}
+    contract: dict[str, Any] = {"name": "small", "timezone": "UTC", "sources": sources, **more}
     if rules:
         contract["tracking_plan"] = "plan.json"
         (expectations / "plan.json").write_text(json.dumps({"data": {"rules": list(rules)}}), "utf-8")
@@ -238,7 +239,12 @@ def reconciled(folder: Path) -> Project:
             {"destination": "tally", "day": DAY, "verdict": "open"},
         ],
     )
-    project.dbt.run(["reconciliation_daily", "message_differences", "event_counts_daily", "window_status"])
+    project.dbt.run(
+        [
+            *("reconciliation_daily", "message_differences", "int_quarantined_daily"),
+            *("event_counts_daily", "quarantined_daily", "window_status"),
+        ]
+    )
     return project
 
 

@@ -22,6 +22,7 @@ CONTRACTS = {
     "message_differences": "reconciliation",
     "event_counts_daily": "reconciliation_published",
     "window_status": "reconciliation_published",
+    "quarantined_daily": "reconciliation_published",
 }
 # Types that DuckDB and Snowflake both take, and that dbt's contract compares alike on both.
 PORTABLE = {"varchar", "bigint", "date", "boolean", "timestamp"}
@@ -208,6 +209,15 @@ BREAKS = {
         "insert into reconciliation.message_differences"
         " select destination, day, source, event, message_id, difference, messages, 'another'"
         " from reconciliation.message_differences",
+    ],
+    "assert_quarantine_balances": [
+        "update reconciliation_published.event_counts_daily set sent = sent - 1",
+        "update reconciliation_published.event_counts_daily set quarantined_delivered = 1",
+        "delete from reconciliation_published.event_counts_daily where destination = 'tally'",
+        # Left out and told by no rule, and told twice.
+        "update reconciliation_published.event_counts_daily set sent = sent - 1, quarantined = quarantined + 1",
+        "insert into reconciliation_published.quarantined_daily"
+        " select day, destination, 'app', event, null, 'type', 1 from reconciliation_published.event_counts_daily",
     ],
     "assert_published_is_open": [
         "update reconciliation_work.gate_current set verdict = 'held'",

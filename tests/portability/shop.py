@@ -31,6 +31,11 @@ starts_on: 2026-10-01
 sources:
   web: {}
   ios: {schema: ios_production}
+violations: protocols
+quarantine:
+  - {event: Order Completed, property: total}
+  - {rule: [type, enum], source: web}
+  - {rule: unplanned_event}
 """,
     "destinations/mail.yml": """\
 name: mail
@@ -103,6 +108,20 @@ PLAN = {
             ),
             _planned("Signup Completed", {"method": {"type": "string"}}, ["method"]),
             _planned("App Opened", {}, []),
+            {
+                "type": "IDENTIFY",
+                "version": 1,
+                "jsonSchema": {
+                    "type": "object",
+                    "properties": {
+                        "traits": {
+                            "type": "object",
+                            "properties": {"email": {"type": "string", "pattern": "^[^@]+@[a-z]+[.]com$"}},
+                            "additionalProperties": False,
+                        }
+                    },
+                },
+            },
         ]
     }
 }
@@ -223,6 +242,8 @@ def landed(until: datetime = AS_OF, *, lost: bool = True, messages: int = 200) -
     for (there, day), count in sorted(counts.items()):
         ads.rows.append({"conversion": there, "day": f"{day:%Y%m%d}", "total": str(count + (day.day == 3))})
     return {
+        "web.identifies": _identifies(web),
+        "protocols.violation_generated": _violations(orders["web"]),
         "web.tracks": web,
         "web.order_completed": orders["web"],
         "ios_production.tracks": ios,
@@ -231,6 +252,58 @@ def landed(until: datetime = AS_OF, *, lost: bool = True, messages: int = 200) -
         "export_analytics.events": analytics,
         "export_ads.conversions": ads,
     }
+
+
+def _identifies(tracks: Table) -> Table:
+    """An identify call beside every fourth track call, one of them for a word in the place of an id."""
+    found = Table(
+        {
+            **dict.fromkeys(
+                ("id", "anonymous_id", "user_id", "email", "plan", "context_library_version"), "varchar"
+            ),
+            **dict.fromkeys(("received_at", "timestamp"), "time"),
+        }
+    )
+    for number, row in enumerate(tracks.rows[::4]):
+        found.rows.append(
+            {
+                "id": f"i-{row['id']}",
+                "anonymous_id": row["anonymous_id"],
+                "user_id": "undefined" if number % 7 == 3 else row["user_id"],
+                "email": ["ann@example.com", "Jürgen", "b@example.org", None][number % 4],
+                "plan": "pro" if number % 3 else None,
+                "context_library_version": f"1.{number % 2}",
+                "received_at": row["received_at"],
+                "timestamp": row["timestamp"],
+            }
+        )
+    return found
+
+
+def _violations(orders: Table) -> Table:
+    """What Segment says of some orders: half of it is broken here, too."""
+    found = Table(
+        {
+            **dict.fromkeys(("id", "event_message_id", "event_name", "event_type", "source_slug"), "varchar"),
+            **dict.fromkeys(("violation_field", "violation_type"), "varchar"),
+            **dict.fromkeys(("received_at", "event_timestamp"), "time"),
+        }
+    )
+    for number, row in enumerate(orders.rows[::3]):
+        found.rows.append(
+            {
+                "id": f"sch-{number}",
+                "event_message_id": row["id"],
+                "event_name": row["event_text"],
+                "event_type": "track",
+                "source_slug": "web",
+                "violation_field": "properties.total" if number % 2 else "properties.products.0.sku",
+                "violation_type": "Required",
+                "received_at": row["received_at"],
+                "event_timestamp": row["timestamp"] if number % 5 else datetime(1970, 1, 2),
+            }
+        )
+    return found
 
 
 def land(warehouse: Warehouse, tables: Mapping[str, Table]) -> None:

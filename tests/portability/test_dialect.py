@@ -26,7 +26,7 @@ BY_THE_FLOW = {
     "not_kept",
     "replace_rows",
     "replace_rows_by_table",
-    "unfolded_rules",
+    "one_rule_a_row",
 }
 _MARK = "-- the next row"
 

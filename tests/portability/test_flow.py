@@ -38,6 +38,11 @@ TABLES = {
     "reconciliation_work.int_property_fill_daily": (),
     # The keys are the engine's own, and larger than the server can send.
     "reconciliation_work.int_broken_rows": ("message_key",),
+    "reconciliation_work.int_violation_versions_daily": (),
+    "reconciliation_work.int_property_fill_versions_daily": (),
+    "reconciliation_work.int_segment_violations_daily": (),
+    "reconciliation_work.int_quarantined_daily": (),
+    "reconciliation_published.quarantined_daily": (),
     "reconciliation_work.arrival_observations": (),
     "reconciliation_work.int_identifier_shapes_daily": (),
     "reconciliation_work.int_not_expected_daily": (),

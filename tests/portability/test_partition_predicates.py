@@ -17,6 +17,7 @@ EARLIER = datetime(2026, 11, 4, 12)
 RAW_SCHEMAS = {
     "web",
     "ios_production",
+    "protocols",
     "export_mail",
     "export_analytics",
     "export_ads",

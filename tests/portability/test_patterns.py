@@ -17,6 +17,10 @@ from dagster_project.generate.dbt_models import _literal
         ("(?:ab)+", "(ab)+"),
         ("(?:a(?:b|c))", "(a(b|c))"),
         ("(ab)+", "(ab)+"),
+        ("(?P<x>a)(b)", "(a)(b)"),
+        # What is found does not depend on how much is taken.
+        ("a*?b+?c??d{2,3}?", "a*b+c?d{2,3}"),
+        (r"\*?[*?]a}?", r"\*?[*?]a}?"),
         # A bracket, or one question mark after an escaped one, is no group.
         ("[(?:]+", "[(?:]+"),
         ("[]](?:x)", "[]](x)"),
@@ -29,6 +33,10 @@ def test_groups_that_do_not_capture_are_written_as_ones_that_do(pattern: str, ex
     assert capturing(pattern) == expected
     for text in ("ab", "abab", "a", "(", ":", "?", "(:", "ac", "]x", "\\a", ""):
         assert bool(re.fullmatch(pattern, text)) == bool(re.fullmatch(expected, text))
+
+
+def test_what_only_re2_writes_so_is_written_as_every_engine_does() -> None:
+    assert capturing(r"\A(?<year>\d{4})\z") == r"^(\d{4})$"
 
 
 @pytest.mark.parametrize(

@@ -294,9 +294,39 @@ def _texts() -> Iterator[Row]:
         ("1.5", r"^\d\.\d$", True),
         ("", "^$", True),
         (None, "a", None),
+        # What plans are full of.
+        ("2026-11-01", r"^\d{4}-\d{2}-\d{2}$", True),
+        ("2026-11-1", r"^\d{4}-\d{2}-\d{2}$", False),
+        ("EUR", "^[A-Z]{3}$", True),
+        ("eur", "^[A-Z]{3}$", False),
+        ("a b", r"^\w+\s\w+$", True),
+        ("a.b@c.de", "^[^@]+@[^@]+[.][a-z]{2,}$", True),
+        ("free|pro", r"^(free|pro)$", False),
+        ("pro", r"^(free|pro)$", True),
+        ("", r"\S", False),
+        ("it's", "'", True),
     ]:
+        yield Row(
+            "pattern_known",
+            f"'true' if pattern_known({json.dumps(pattern)}) else 'false'",
+            ({"a": ("whole", 1)},),
+            True,
+        )
         call = f"pattern_found('a', text_literal({json.dumps(pattern)}))"
         yield Row("pattern_found", call, ({"a": ("text", text)},), expected)
+    yield from _table(
+        "masked",
+        "masked('a')",
+        [
+            ("Jane.Doe+1@Example.com", "Aaaa.Aaa+9@Aaaaaaa.aaa"),
+            ("-12,50 EUR", "-99,99 AAA"),
+            ("Jürgen 🛒", "A?aaaa ?"),
+            ("x" * 50, "a" * 40),
+            ("", ""),
+            (None, None),
+        ],
+        columns={"a": "text"},
+    )
     yield from _table(
         "sha256_hex",
         "sha256_hex('a')",

@@ -17,6 +17,7 @@ from dagster_project.core.diagnosis.deliveries import (
     unmatched,
 )
 from dagster_project.core.diagnosis.doubles import duplicate_events
+from dagster_project.core.diagnosis.emptied import property_emptied
 from dagster_project.core.diagnosis.evidence import Evidence, Rows, days_of, positions
 from dagster_project.core.diagnosis.finding import (
     Claims,
@@ -29,6 +30,7 @@ from dagster_project.core.diagnosis.finding import (
 )
 from dagster_project.core.diagnosis.identifiers import identifier_format
 from dagster_project.core.diagnosis.losses import delivery_loss, duplicate_delivery, unexplained
+from dagster_project.core.diagnosis.misuse import identifier_misuse, never_joined, traits_on_track
 from dagster_project.core.diagnosis.names import name_mismatch, unplanned_event
 from dagster_project.core.diagnosis.properties import property_violation
 from dagster_project.core.diagnosis.property_renames import property_renamed
@@ -60,6 +62,10 @@ RULES: Sequence[Rule] = (
     identifier_format,
     property_renamed,
     property_violation,
+    property_emptied,
+    identifier_misuse,
+    never_joined,
+    traits_on_track,
     volume_anomaly,
     unexplained,
 )

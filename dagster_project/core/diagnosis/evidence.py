@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dagster_project.core.calls import CALL_EVENTS, call_of_event
 from dagster_project.core.contracts import Destination, Workspace
 from dagster_project.core.diagnosis.grid import Grid, grid_of
 from dagster_project.core.diagnosis.witness import NoWitness, Witness
@@ -115,6 +116,8 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "shape": _TEXT,
         "messages": _COUNT,
     },
+    # People first seen as a user, and those whom no identify call joined to their anonymous id; of an eighth of all.
+    "unjoined": {"day": _DAY, "source": _TEXT, "people": _COUNT, "unjoined": _COUNT},
     "violations": {
         "day": _DAY,
         "source": _TEXT,
@@ -124,7 +127,41 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "messages": _COUNT,
         "sample_message_id": _TEXT,
     },
+    # Which versions sent what breaks the plan, with the least and the greatest of the values, masked as a rule.
+    "violation_versions": {
+        "day": _DAY,
+        "source": _TEXT,
+        "event": _TEXT,
+        "property": _TEXT,
+        "rule": _TEXT,
+        "app_version": _TEXT,
+        "library_version": _TEXT,
+        "messages": _COUNT,
+        "first_sample": _TEXT,
+        "last_sample": _TEXT,
+    },
+    # Of properties that versions fill differently: each version's own fill.
+    "fill_versions": {
+        "day": _DAY,
+        "source": _TEXT,
+        "event_text": _TEXT,
+        "property": _TEXT,
+        "app_version": _TEXT,
+        "filled": _COUNT,
+        "messages": _COUNT,
+    },
+    # What Segment itself says breaks the plan, and how much of it breaks a rule here too.
+    "segment_violations": {
+        "day": _DAY,
+        "source": _TEXT,
+        "event": _TEXT,
+        "property": _TEXT,
+        "messages": _COUNT,
+        "confirmed": _COUNT,
+    },
     "properties": {"source": _TEXT, "event_slug": _TEXT, "property": _TEXT},
+    # What the warehouse made of a property: number, boolean, time or text.
+    "property_types": {"source": _TEXT, "event_slug": _TEXT, "property": _TEXT, "kind": _TEXT},
     "source_health": {
         "source": _TEXT,
         "status": _TEXT,
@@ -177,6 +214,11 @@ class Evidence:
     delivery_hours: pd.DataFrame = field(default_factory=_none)
     arrivals: pd.DataFrame = field(default_factory=_none)
     fill: pd.DataFrame = field(default_factory=_none)
+    violation_versions: pd.DataFrame = field(default_factory=_none)
+    fill_versions: pd.DataFrame = field(default_factory=_none)
+    segment_violations: pd.DataFrame = field(default_factory=_none)
+    unjoined: pd.DataFrame = field(default_factory=_none)
+    property_types: pd.DataFrame = field(default_factory=_none)
     workspace: Workspace
     as_of: datetime
     history_from: date
@@ -264,8 +306,37 @@ class Evidence:
         latest = seen.groupby("source")["last_received_at"].max()
         return {str(source): pd.Timestamp(moment).to_pydatetime() for source, moment in latest.items()}
 
+    def sent_on(self, source: str, event: str, days: Days) -> Counts:
+        """Messages of a name, or of a call without one, on each of these days; 0 outside history."""
+        if call_of_event(event) == "track":
+            history = self.sources.get(source)
+            return (
+                np.zeros(len(days), dtype=np.int64) if history is None else history.messages_on(event, days)
+            )
+        known = self._calls.get((source, event), {})
+        return np.array([known.get(day, 0) for day in days.astype("datetime64[D]")], dtype=np.int64)
+
+    @cached_property
+    def _calls(self) -> Mapping[tuple[str, str], dict[np.datetime64, int]]:
+        """Calls of each kind other than track by day: every property of a table is counted over the same rows."""
+        fill = self.fill[self.fill["event_text"].isin(CALL_EVENTS)]
+        shapes = self.identifier_shapes
+        shapes = shapes[shapes["event"].isin(CALL_EVENTS)]
+        by_shape = shapes.groupby(["source", "event", "identifier", "day"])["messages"].sum().reset_index()
+        counts = [fill.rename(columns={"event_text": "event"}), by_shape]
+        found: dict[tuple[str, str], dict[np.datetime64, int]] = {}
+        for frame in counts:
+            for source, event, day, messages in zip(
+                frame["source"], frame["event"], days_of(frame), frame["messages"], strict=True
+            ):
+                own = found.setdefault((source, event), {})
+                own[day] = max(own.get(day, 0), int(messages))
+        return found
+
     def routed(self, source: str, event: str) -> tuple[str, ...]:
-        """Destinations whose contract expects this raw name from this source."""
+        """Destinations whose contract expects this raw name from this source; contracts speak of track calls."""
+        if call_of_event(event) != "track":
+            return ()
         return tuple(
             sorted(
                 destination.name

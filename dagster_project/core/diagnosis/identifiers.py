@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
@@ -12,6 +11,7 @@ import pandas as pd
 
 from dagster_project.core.diagnosis.evidence import Counts, Evidence, as_date, days_of
 from dagster_project.core.diagnosis.finding import Claims, Finding, windows_of
+from dagster_project.core.plan.patterns import fits_whole, unusable_pattern
 
 LEAST_MESSAGES, LEAST_SHARE = 20, 0.05  # of an event's messages, on one day or in a week
 POOL_DAYS = 7
@@ -120,10 +120,7 @@ def _identifier(evidence: Evidence, source: str, event: str, destination: str, h
 def _fits(pattern: str | None, shape: str) -> bool:
     if pattern is None or shape not in EXAMPLES:
         return False
-    try:
-        return re.fullmatch(pattern, EXAMPLES[shape]) is not None
-    except re.error:
-        return False
+    return unusable_pattern(pattern) is None and fits_whole(pattern, EXAMPLES[shape])
 
 
 def _shapes(

@@ -12,6 +12,7 @@ from scipy.special import betainc
 
 from dagster_project.core.diagnosis.evidence import Counts, Days, Evidence, Flags, Rows, as_date, days_of
 from dagster_project.core.diagnosis.finding import Claims, Finding, windows_of
+from dagster_project.core.diagnosis.property_details import planned_event, with_details
 from dagster_project.core.diagnosis.property_renames import cause_of
 
 LEAST_MESSAGES, LEAST_SHARE = 20, 0.02  # of the event's messages, on one day or in a week
@@ -60,7 +61,7 @@ def property_violation(evidence: Evidence, claims: Claims) -> list[Finding]:
         if messages[at].sum() >= LEAST_MESSAGES:
             broken = _Broken(source, event, name, days[at], rule_of[at], messages[at])
             found = _judge(evidence, claims, broken, noted=bool(noted.all()))
-            findings += [found] if found is not None else []
+            findings += [with_details(evidence, found)] if found is not None else []
     return findings
 
 
@@ -96,11 +97,11 @@ def _judge(evidence: Evidence, claims: Claims, broken: _Broken, *, noted: bool) 
     others = [counts for rule, counts in rules.items() if rule != ABSENT]
     if others:
         bad = bad + np.max(others, axis=0)
-    sent = history.messages_on(event, days) if history is not None else np.zeros(len(days), dtype=np.int64)
+    sent = evidence.sent_on(source, event, days)
     bad = np.where(sent > 0, np.minimum(bad, sent), bad)
     sent = np.maximum(sent, bad)
     begun = np.flatnonzero(sent)
-    hit, usual = _risen(bad, sent)
+    hit, usual = risen(bad, sent)
     # An event that is new in history has no habit: what it breaks from its first day on is news.
     steady = not hit.any() and begun[0] < OPENING_DAYS
     if not hit.any():
@@ -122,10 +123,17 @@ def _judge(evidence: Evidence, claims: Claims, broken: _Broken, *, noted: bool) 
     clean = int(sent[at[-1] + 1 :].sum())
     counts = {rule: int(each[inside].sum()) for rule, each in rules.items()}
     started = as_date(days[at[0]])
+    left_out = all(
+        any(each.holds(source, event, name, rule) for each in evidence.workspace.quarantine)
+        for rule, count in counts.items()
+        if count
+    )
+    if left_out and severity == "error":
+        severity = "warning"  # what is published does not hold it, so no day need wait for its mending
     cause = cause_of(claims.findings, source, event, name, started) if noted or _absence(counts) else None
     return Finding(
         kind="property_violation",
-        severity="info" if noted else severity,
+        severity=_noted(evidence, broken, steady=steady) if noted else severity,
         source=source,
         event=event,
         property=name,
@@ -140,9 +148,16 @@ def _judge(evidence: Evidence, claims: Claims, broken: _Broken, *, noted: bool) 
             "steady": steady,
             "messages_by_rule": {rule: count for rule, count in counts.items() if count},
             "messages_of_event": int(sent[inside].sum()),
+            **({"quarantined": True} if left_out else {}),
         },
         explained_by=cause.key if cause is not None else None,
     )
+
+
+def _noted(evidence: Evidence, broken: _Broken, *, steady: bool) -> str:
+    """How much a property beside the plan matters: worth a word where the plan lets none pass, and it is new."""
+    planned = planned_event(evidence, broken.source, broken.event)
+    return "warning" if planned is not None and planned.closed and not steady else "info"
 
 
 def _absence(counts: dict[str, int]) -> bool:
@@ -155,7 +170,7 @@ def _ended(days: Days, at: Counts, clean: int, rise: float) -> date | None:
     return as_date(days[at[-1]]) if clean * max(0.0, rise) >= 3 else None
 
 
-def _risen(bad: Counts, sent: Counts) -> tuple[Flags, float]:
+def risen(bad: Counts, sent: Counts) -> tuple[Flags, float]:
     """The days on which more is broken than always was, and the share that always was.
 
     What is usual is the lowest rate that held for a week, then the rate of all days that do not stand out

@@ -26,6 +26,7 @@ from dagster_project.core.diagnosis.pairing import (
     weight_of_conservation,
     weight_of_fall,
 )
+from dagster_project.core.diagnosis.property_details import planned_event, with_details
 from dagster_project.core.diagnosis.renames import onset_of
 from dagster_project.core.diagnosis.spelling import likeness
 from dagster_project.core.slug import slug
@@ -85,7 +86,9 @@ def property_renamed(evidence: Evidence, claims: Claims) -> list[Finding]:
             )
             for pair in pairs
         ]
-        findings += [_finding(evidence, event, pairs[at]) for at in best_together(ranked)]
+        findings += [
+            with_details(evidence, _finding(evidence, event, pairs[at])) for at in best_together(ranked)
+        ]
     return findings
 
 
@@ -250,7 +253,7 @@ def _same_time(
 
 def _rules(evidence: Evidence, event: _Event, column: str) -> list[str]:
     """The plan's own spelling of a column of this event, if it plans it."""
-    planned = evidence.workspace.plan_for(event.source).events.get(event.event)
+    planned = planned_event(evidence, event.source, event.event)
     rules = () if planned is None else planned.rules
     return list(
         dict.fromkeys(

@@ -12,6 +12,9 @@ select
     event_text as event,
     property,
     rule,
-    slot
+    slot,
+    app_version,
+    library_version,
+    sample_value
 from {{ ref('int_event_table_reads') }}
-where rule is not null
+where kind = 'broken'

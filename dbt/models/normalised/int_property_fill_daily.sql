@@ -8,5 +8,5 @@ select
     cast(sum(filled) as bigint) as filled,
     cast(sum(messages) as bigint) as messages
 from {{ ref('int_event_table_reads') }}
-where rule is null
+where kind = 'filled'
 group by 1, 2, 3, 4

@@ -22,7 +22,30 @@ of_properties as (
         min(violations.sample_message_id) as sample_message_id
     from {{ ref('int_property_violations') }} as violations
     inner join open_days on violations.day = open_days.day
+    where violations.rule <> 'unplanned_property'
     group by 1, 2, 3, 4, 5
+),
+
+-- Columns that the plan of a closed event does not know: how often they are filled says it all, copies counted.
+beside_the_plan as (
+    select fill.day, fill.source, fill.event_text as event, fill.property, fill.filled as messages
+    from {{ ref('int_property_fill_daily') }} as fill
+    inner join open_days on fill.day = open_days.day
+    inner join {{ source('inputs', 'input_closed_events') }} as closed
+        on fill.source = closed.source and fill.event_text = closed.event
+    where
+        fill.filled > 0
+        and not exists (
+            select 1
+            from {{ source('inputs', 'input_plan_columns') }} as planned
+            where
+                planned.source = fill.source
+                and planned.event = fill.event_text
+                and (
+                    planned.column_name = fill.property
+                    or planned.with_parts and starts_with(fill.property, planned.column_name || '_')
+                )
+        )
 ),
 
 unplanned as (
@@ -59,15 +82,27 @@ of_events as (
 united as (
     select * from of_properties
     union all
+    select
+        day, source, event, property, 'unplanned_property' as rule, messages,
+        cast(null as varchar) as sample_message_id
+    from beside_the_plan
+    union all
     select * from of_events
 )
 
 select
     cast(united.day as date) as day,
     cast(united.source as varchar) as source,
+    cast(coalesce(calls.call, 'track') as varchar) as call,
     cast(united.event as varchar) as event,
     cast(united.property as varchar) as property,
     cast(united.rule as varchar) as rule,
     cast(united.messages as bigint) as messages,
     cast(united.sample_message_id as varchar) as sample_message_id
 from united
+-- The calls that have no event of their own stand under a name of ours.
+left join (
+    select distinct event, replace(replace(event, '(', ''), ')', '') as call
+    from {{ source('inputs', 'input_segment_names') }}
+    where event is not null
+) as calls on united.event = calls.event
