@@ -627,7 +627,7 @@ def test_a_hostile_name_is_only_a_name(hostile: Court) -> None:
 def test_a_hostile_name_is_text_on_every_page(hostile: Court) -> None:
     hostile.judge(docs=True)
     pages = hostile.pages()
-    assert len(pages) == 9
+    assert len(pages) == 10
     for page in pages.values():
         assert "<script>alert" not in page
         assert "<img src=x" not in page

@@ -62,6 +62,7 @@ CHANGES = {
         ("and links.message_key not in", "and links.message_key in"),
         (" where r.linked", ""),
         ("and (exported.day is not null or received.day is not null)", ""),
+        ("            and open_days.in_scope\n", ""),
     ],
     "int_matches": [
         ("when want_here <> got or repeated then", "when want_here <> got then"),

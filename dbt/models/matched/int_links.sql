@@ -52,13 +52,48 @@ cast({{ local_time(
 ) }} as date)
 {%- endset %}
 
+{%- if ids_may_change() %}
+-- Days that the step looks at whole for halves that parted over midnight, and that this run does not match. A day that
+-- it does match has such edges of its own: there the pair is found without being told.
+quiet_days as (
+    select window_days.destination, window_days.clock, window_days.day
+    from {{ ref('int_window_days') }} as window_days
+    inner join destinations on window_days.destination = destinations.destination
+    left join {{ ref('int_open_days') }} as open_days
+        on
+            window_days.destination = open_days.destination
+            and window_days.day = open_days.day
+            and open_days.in_scope
+    where destinations.edge_days > 0 and open_days.day is null
+),
+
+-- A day of any zone lies within a day of the UTC day of its name; on which day a message stands is asked below.
+quiet_messages as (
+    select messages.message_key
+    from {{ ref('int_window_messages') }} as messages
+    inner join (select distinct clock, day from quiet_days) as quiet
+        on
+            {%- set moment -%}
+            case quiet.clock when 'received_at' then messages.received_at when 'sent_at' then messages.sent_at
+                when 'original_timestamp' then messages.original_timestamp else messages.timestamp end
+            {%- endset %}
+            {{ moment }} >= cast({{ add_days('quiet.day', -1) }} as {{ type_timestamp() }})
+            and {{ moment }} < cast({{ add_days('quiet.day', 2) }} as {{ type_timestamp() }})
+),
+{%- endif %}
+
 -- One after the other: an `or` of the two would have every row of the step asked.
 held as (
     {%- if ids_may_change() %}
     select deliveries.destination, deliveries.day, deliveries.delivery_key
     from {{ ref('int_window_deliveries') }} as deliveries
-    inner join (select destination from destinations where edge_days > 0) as edged
+    inner join quiet_days on deliveries.destination = quiet_days.destination and deliveries.day = quiet_days.day
+    union
+    select deliveries.destination, deliveries.day, deliveries.delivery_key
+    from {{ ref('int_window_deliveries') }} as deliveries
+    inner join (select distinct destination from quiet_days) as edged
         on deliveries.destination = edged.destination
+    where deliveries.delivery_key in (select q.message_key from quiet_messages as q)
     union
     {%- endif %}
     select distinct deliveries.destination, deliveries.day, deliveries.delivery_key
