@@ -1,15 +1,12 @@
 {#
-  Rows of the days to read on which a source says that an anonymous id is a user: source, received_at, link_key, and
-  whether an identify call says so (on_identify) or a track call just carries both (on_track). Every eighth anonymous id
-  stands for all: what is told is a share, and a link a person and day of everybody would be the largest table here.
+  Rows on which identify calls of the days to read say that an anonymous id is a user: source, received_day, link_key.
 #}
-{% macro person_link_rows() -%}
-    {%- set both = "user_id <> '' and anonymous_id <> '' and " ~ every_eighth('anonymous_id') -%}
+{% macro identify_links() -%}
     select
-        source, received_at, {{ row_key("anonymous_id || ' ' || user_id") }} as link_key,
-        true as on_track, false as on_identify
-    from ({{ staged_rows('source', 'received_at') }}) as staged
-    where {{ both }}
+        cast(null as varchar) as source,
+        cast(null as date) as received_day,
+        cast(null as {{ key_type() }}) as link_key
+    where 1 = 0
     {%- if execute %}
         {%- set windows = source_windows() -%}
         {%- set tables = {} -%}
@@ -26,9 +23,7 @@
         {%- for name, table in tables.items() if table.columns | length == 3 %}
             {%- set received_at = utc_of(quoted_name(table.columns.received_at.name), table.columns.received_at.type) %}
     union all
-    select
-        source, received_at, {{ row_key("anonymous_id || ' ' || user_id") }} as link_key,
-        false as on_track, true as on_identify
+    select source, cast(received_at as date) as received_day, {{ link_key('anonymous_id', 'user_id') }} as link_key
     from (
         select
             {{ text_literal(name) }} as source, {{ received_at }} as received_at,
@@ -37,12 +32,18 @@
         from {{ quoted_name(table.schema) }}.{{ quoted_name(table.name) }}
         where {{ read_between(received_at, windows[name].days, windows[name].as_of) }}
     ) as identified
-    where {{ both }}
+    where {{ link_key('anonymous_id', 'user_id') }} is not null
         {%- endfor %}
     {%- endif %}
 {%- endmacro %}
 
-{# Whether an id is one of the eighth of all that is looked at. #}
-{% macro every_eighth(expression) -%}
-    mod({{ row_key(expression) }}, 8) = 0
+{#
+  The key of an anonymous id together with the user it is said to be; null unless both are there, and for seven anonymous
+  ids of eight: what is told is a share, and a link a person and day of everybody would be the largest table here.
+#}
+{% macro link_key(anonymous_id, user_id) -%}
+    case
+        when {{ user_id }} <> '' and {{ anonymous_id }} <> '' and mod({{ row_key(anonymous_id) }}, 8) = 0
+            then {{ row_key(anonymous_id ~ " || ' ' || " ~ user_id) }}
+    end
 {%- endmacro %}

@@ -10,12 +10,15 @@ sides as (
     from {{ ref('event_counts_daily') }}
     union all
     select
-        daily.day, daily.destination, daily.event, 0, 0, 0, daily.expected, daily.delivered, 0, 0
+        daily.day, daily.destination, daily.event, 0 as sent, 0 as delivered, 0 as left_out,
+        daily.expected as books_sent, daily.delivered as books_delivered, 0 as told, 0 as impossible
     from {{ ref('reconciliation_daily') }} as daily
     inner join {{ source('inputs', 'gate_current') }} as gate
         on daily.day = gate.day and daily.destination = gate.destination and gate.verdict = 'open'
     union all
-    select day, destination, event, 0, 0, 0, 0, 0, messages, 0
+    select
+        day, destination, event, 0 as sent, 0 as delivered, 0 as left_out,
+        0 as books_sent, 0 as books_delivered, messages as told, 0 as impossible
     from {{ ref('quarantined_daily') }}
 )
 

@@ -89,7 +89,10 @@ CHANGES = {
     "int_open_days": [("days.day >= run.from_day", "days.day > run.from_day")],
     "int_outcomes": [(" - coalesce(variants.messages, 0)", "")],
     "int_property_fill_daily": [("sum(messages)", "max(messages)"), ("where kind = 'filled'", "")],
-    "int_property_fill_versions_daily": [("sum(messages)", "max(messages)"), ("kind = 'filled_by_version'", "true")],
+    "int_property_fill_versions_daily": [
+        ("sum(messages)", "max(messages)"),
+        ("kind = 'filled_by_version'", "true"),
+    ],
     "int_property_violations": [("broken.received_day = days.day", "broken.received_day >= days.day")],
     "int_route_names": [("min(event) as event", "max(event) as event")],
     "int_twins": [

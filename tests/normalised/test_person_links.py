@@ -67,3 +67,20 @@ def test_people_are_counted_on_the_first_day_as_a_user_with_those_nobody_joined(
 def test_no_id_is_kept(project: Project) -> None:
     columns = {name for _, name in project.warehouse.columns(["reconciliation_work.int_person_links"])}
     assert columns == {"source", "received_day", "link_key", "on_track", "on_identify"}
+
+
+def test_of_a_long_history_nobody_is_new_who_was_there_before_the_stretch_that_is_told(
+    project: Project,
+) -> None:
+    sql = "select cast(day as varchar), people from reconciliation_work.int_unjoined_daily"
+    ((day, people),) = project.rows(sql)
+    ours = "reconciliation_work.int_person_links"
+    year = "date '2025-11-01'"
+    with project.warehouse.transaction() as session:
+        # The same people a year before: then the first of November is no first day of theirs, and out of sight.
+        session.execute(f"insert into {ours} select source, {year}, 1, true, false from {ours} limit 1")
+        session.execute("update reconciliation_work.input_run set as_of = timestamp '2027-03-25 00:00:00'")
+    assert project.rows(sql) == []  # 144 days later the day lies in the stretch that only tells who is known
+    with project.warehouse.transaction() as session:
+        session.execute("update reconciliation_work.input_run set as_of = timestamp '2027-02-25 00:00:00'")
+    assert project.rows(sql) == [(day, people)]

@@ -6,9 +6,13 @@
 {{ config(window='open_days') }}
 {%- set asked = quarantine_asked() %}
 {%- set clock_days = {
-    'timestamp': 'event_day', 'received_at': 'received_day', 'sent_at': 'cast(sent_at as date)',
+    'received_at': 'received_day', 'sent_at': 'cast(sent_at as date)',
     'original_timestamp': 'cast(original_timestamp as date)',
 } %}
+{%- set on_days = [] %}
+{%- for clock in clocks_in_use() %}
+{%- do on_days.append('(' ~ on_window_days(clock_days.get(clock, 'event_day'), 'open_days', before=1, after=1) ~ ')') %}
+{%- endfor %}
 {%- if asked %}
 with
 
@@ -22,10 +26,7 @@ open_days as (
 messages as (
     select *
     from {{ ref('int_messages') }}
-    where
-        {%- for clock in clocks_in_use() %}
-        ({{ on_window_days(clock_days[clock], 'open_days', before=1, after=1) }}){{ ' or' if not loop.last }}
-        {%- endfor %}
+    where {{ on_days | join(' or ') }}
 ),
 
 breaches as (

@@ -7,15 +7,17 @@
 with
 
 named as {{ not_kept() }} (
-    {{ named_messages(ref('int_messages')) }}
+    {{ named_messages(
+        ref('int_messages'),
+        where=on_window_days('messages.received_day', 'step_days', before=reach, after=reach)
+    ) }}
 ),
 
 far_messages as (
     select *
     from named
     where
-        {{ on_window_days('received_day', 'step_days', before=reach, after=reach) }}
-        and message_key in (
+        message_key in (
             select singles.message_key
             from {{ ref('int_matches') }} as singles
             where singles.message_key is not null and singles.source is null

@@ -52,7 +52,12 @@ cast({{ local_time(
 ) }} as date)
 {%- endset %}
 
-{%- if ids_may_change() %}
+{% set moment -%}
+case quiet.clock when 'received_at' then messages.received_at when 'sent_at' then messages.sent_at
+when 'original_timestamp' then messages.original_timestamp else messages.timestamp end
+{%- endset %}
+
+{% if ids_may_change() %}
 -- Days that the step looks at whole for halves that parted over midnight, and that this run does not match. A day that
 -- it does match has such edges of its own: there the pair is found without being told.
 quiet_days as (
@@ -73,13 +78,10 @@ quiet_messages as (
     from {{ ref('int_window_messages') }} as messages
     inner join (select distinct clock, day from quiet_days) as quiet
         on
-            {%- set moment -%}
-            case quiet.clock when 'received_at' then messages.received_at when 'sent_at' then messages.sent_at
-                when 'original_timestamp' then messages.original_timestamp else messages.timestamp end
-            {%- endset %}
             {{ moment }} >= cast({{ add_days('quiet.day', -1) }} as {{ type_timestamp() }})
             and {{ moment }} < cast({{ add_days('quiet.day', 2) }} as {{ type_timestamp() }})
 ),
+
 {%- endif %}
 
 -- One after the other: an `or` of the two would have every row of the step asked.

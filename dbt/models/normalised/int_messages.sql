@@ -61,6 +61,7 @@ select
     nullif(firsts.user_id, '') is not null as has_user_id,
     nullif(firsts.anonymous_id, '') is not null as has_anonymous_id,
     {{ row_key("coalesce(nullif(firsts.user_id, ''), nullif(firsts.anonymous_id, ''))") }} as person_key,
+    {{ link_key('firsts.anonymous_id', 'firsts.user_id') }} as link_key,
     firsts.received_at,
     {%- for clock in ['sent_at', 'original_timestamp'] %}
     -- Null unless a destination counts by this clock: what nobody reads is not written.

@@ -29,7 +29,7 @@ versions as (
     select
         source, received_day, app_version, library_version,
         row_number() over (
-            partition by source, received_day order by sum(messages) desc, app_version, library_version
+            partition by source, received_day order by sum(messages) desc, app_version asc, library_version asc
         ) as commonness
     from slots
     group by 1, 2, 3, 4

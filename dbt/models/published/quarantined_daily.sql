@@ -1,4 +1,4 @@
-{#- What the published numbers leave out because it breaks the plan, on the days that are open: counted + these = sent. -#}
+{#- What the published numbers leave out because it breaks the plan, on open days: counted + these = sent. -#}
 select
     cast(left_out.day as date) as day,
     cast(left_out.destination as varchar) as destination,
