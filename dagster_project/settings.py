@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 Target = Literal["duckdb", "snowflake"]
 # A number above zero and its unit, as DuckDB writes sizes.
 _SIZE: Final = re.compile(r"(?!0+(\.0+)?\s?[MGT])\d{1,6}(\.\d{1,3})?\s?([MGT]i?B)", re.IGNORECASE)
+_BYTES_OF_ROW: Final = 300  # of a step, with the days beside it
+_LEAST_ROWS: Final = 1_000_000
+_MOST_ROWS: Final = 50_000_000
 
 
 class SettingsError(Exception):
@@ -30,7 +33,7 @@ class Settings(BaseModel):
     state_dir: Path = Path(".recon")
     memory_limit: str | None = None  # of DuckDB, as it writes sizes; beyond it, it spills
     threads: int | None = Field(default=None, ge=1, le=1_024)
-    step_rows: int = Field(default=50_000_000, ge=1)  # rows that one step of a run reads at most
+    step_rows: int = Field(default=_MOST_ROWS, ge=1)  # rows that one step of a run reads at most
     grown_from: int = Field(default=5_000_000, ge=1)  # from so many rows on a table is followed by position
     dagster_home: Path | None = None
     slack_webhook_url: SecretStr | None = None
@@ -77,6 +80,8 @@ class Settings(BaseModel):
             rows = said.get(field, "1")
             if not (rows.isascii() and rows.isdigit() and int(rows[:18]) >= 1 and len(rows) <= 18):
                 raise SettingsError(f"{VARIABLES[field]} is {rows!r}; write a number of rows, or unset it")
+        if "memory_limit" in said and "step_rows" not in said:
+            said["step_rows"] = rows_of_step(said["memory_limit"])
         return cls(**said)
 
     def require(self, *fields: str, needed_by: str) -> None:
@@ -98,6 +103,17 @@ class Settings(BaseModel):
     def home(self) -> Path:
         """Where Dagster keeps its runs; absolute, as Dagster asks."""
         return (self.dagster_home or self.state_dir).absolute()
+
+
+def rows_of_step(memory_limit: str) -> int:
+    """How many rows a step of a run may read within a memory limit, written as DuckDB writes sizes.
+
+    With the days beside it a step is joined in 120 bytes a row (12.4 million rows within 1.5 GB, not within 1 GB,
+    2026-11-23); those days may be as large as half of it.
+    """
+    number, unit = re.split(r"\s?(?=[MGT])", memory_limit.upper(), maxsplit=1)
+    size = float(number) * (1024 if "I" in unit else 1000) ** "BKMGT".index(unit[0])
+    return max(_LEAST_ROWS, min(_MOST_ROWS, int(size / _BYTES_OF_ROW)))
 
 
 VARIABLES: Final[Mapping[str, str]] = {

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from commands.conftest import AS_OF, Desk, desk_in
 
+from dagster_project.settings import Settings
+
 TIME = AS_OF.isoformat() + "Z"
 
 
@@ -50,6 +52,23 @@ def test_a_run_in_steps_says_how_far_it_has_come_and_ends_as_any_run_does(tmp_pa
     assert left[-1].endswith("; 1 more step to come"), done.err
     assert len(left) > 1
     assert {line.split(":")[0] for line in told} == {"exported", "normalised", "matched"}
+
+
+@pytest.mark.parametrize(
+    ("limits", "rows"),
+    [
+        ({}, 50_000_000),
+        ({"RECON_MEMORY_LIMIT": "8GB"}, 26_666_666),
+        ({"RECON_MEMORY_LIMIT": "1.5 gib"}, 5_368_709),
+        ({"RECON_MEMORY_LIMIT": "100MB"}, 1_000_000),
+        ({"RECON_MEMORY_LIMIT": "64GB"}, 50_000_000),
+        ({"RECON_MEMORY_LIMIT": "8GB", "RECON_STEP_ROWS": "7"}, 7),
+    ],
+)
+def test_a_step_is_as_large_as_the_memory_allows_unless_its_size_is_said(
+    limits: dict[str, str], rows: int
+) -> None:
+    assert Settings.from_environment(limits).step_rows == rows
 
 
 @pytest.mark.parametrize(

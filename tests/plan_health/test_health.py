@@ -528,6 +528,7 @@ def recon(landed: Project, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(landed.folder)
     monkeypatch.setenv("RECON_EXPECTATIONS_DIR", "expectations")
     monkeypatch.setenv("RECON_DUCKDB_PATH", "warehouse.duckdb")
+    monkeypatch.setenv("COLUMNS", "120")  # lines are folded to the terminal
 
     def run(*arguments: str) -> Result:
         return CliRunner().invoke(plan_group, list(arguments), prog_name="recon plan")

@@ -61,7 +61,12 @@ when 'original_timestamp' then messages.original_timestamp else messages.timesta
 -- Days that the step looks at whole for halves that parted over midnight, and that this run does not match. A day that
 -- it does match has such edges of its own: there the pair is found without being told.
 quiet_days as (
-    select window_days.destination, window_days.clock, window_days.day
+    select
+        window_days.destination,
+        window_days.day,
+        window_days.clock,
+        {{ utc_time('window_days.opens', 'window_days.timezone') }} as opens,
+        {{ utc_time('window_days.closes', 'window_days.timezone') }} as closes
     from {{ ref('int_window_days') }} as window_days
     inner join destinations on window_days.destination = destinations.destination
     left join {{ ref('int_open_days') }} as open_days
@@ -72,14 +77,11 @@ quiet_days as (
     where destinations.edge_days > 0 and open_days.day is null
 ),
 
--- A day of any zone lies within a day of the UTC day of its name; on which day a message stands is asked below.
 quiet_messages as (
     select messages.message_key
     from {{ ref('int_window_messages') }} as messages
-    inner join (select distinct clock, day from quiet_days) as quiet
-        on
-            {{ moment }} >= cast({{ add_days('quiet.day', -1) }} as {{ type_timestamp() }})
-            and {{ moment }} < cast({{ add_days('quiet.day', 2) }} as {{ type_timestamp() }})
+    inner join (select distinct clock, opens, closes from quiet_days) as quiet
+        on {{ moment }} >= quiet.opens and {{ moment }} < quiet.closes
 ),
 
 {%- endif %}
@@ -107,22 +109,31 @@ held as (
         )
 ),
 
+-- Nearly all pairs stand on one day and were never apart: they are left out before anything is kept of them.
 window_pairs as (
-    select
-        held.destination,
-        held.day as delivered_day,
-        messages.message_key,
-        {{ on_its_day }} as day
-    from held
-    inner join destinations on held.destination = destinations.destination
-    inner join {{ ref('int_window_messages') }} as messages on held.delivery_key = messages.message_key
-    left join {{ source('inputs', 'run_export_days') }} as exported
-        on held.destination = exported.destination and held.day = exported.day
-    left join {{ source('inputs', 'run_received_days') }} as received
-        on messages.source = received.source and messages.received_day = received.day
+    select pairs.destination, pairs.delivered_day, pairs.message_key, pairs.day
+    from (
+        select
+            held.destination,
+            held.day as delivered_day,
+            messages.message_key,
+            {{ on_its_day }} as day
+        from held
+        inner join destinations on held.destination = destinations.destination
+        inner join {{ ref('int_window_messages') }} as messages on held.delivery_key = messages.message_key
+        left join {{ source('inputs', 'run_export_days') }} as exported
+            on held.destination = exported.destination and held.day = exported.day
+        left join {{ source('inputs', 'run_received_days') }} as received
+            on messages.source = received.source and messages.received_day = received.day
+        where
+            held.delivery_key is not null
+            and (exported.day is not null or received.day is not null)
+    ) as pairs
     where
-        held.delivery_key is not null
-        and (exported.day is not null or received.day is not null)
+        pairs.day <> pairs.delivered_day
+        or pairs.message_key in (
+            select r.message_key from {{ source('inputs', 'input_recalled_keys') }} as r
+        )
 ),
 
 -- Both halves on one day are that day's own: where this run matches it, it does not need this step to find them.
@@ -161,11 +172,7 @@ found as (
     -- Or both do, and an earlier run found one without the other.
     select pairs.destination, pairs.day, pairs.message_key, true as on_one_day
     from window_pairs as pairs
-    where
-        pairs.day = pairs.delivered_day
-        and pairs.message_key in (
-            select r.message_key from {{ source('inputs', 'input_recalled_keys') }} as r
-        )
+    where pairs.day = pairs.delivered_day
 ),
 
 links as (
