@@ -163,7 +163,7 @@ def _compare(folder: Path, shape: many.Many) -> None:
     bare_scan(warehouse, shape)  # the file's pages are in memory for both
     bare = bare_scan(warehouse, shape)
     ours = judged(dbt, ["int_event_table_reads"])
-    told = judged(dbt, ["int_property_violations", "int_violation_versions_daily", "plan_violations_daily"])
+    told = judged(dbt, ["int_violation_versions_daily", "plan_violations_daily"])
     warehouse.execute("delete from reconciliation_work.input_property_rules")
     counted = judged(dbt, ["int_event_table_reads"])
     tables, rules = shape.sources * shape.events, shape.sources * shape.events * RULES_OF_AN_EVENT

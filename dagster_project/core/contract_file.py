@@ -184,6 +184,28 @@ class ContractFile:
         self.wrong(found[key], f"`{key}` is {shown(written)}", instead)
         return None
 
+    def choices(self, found: Mapping[str, Node], key: str, choices: Sequence[str]) -> tuple[str, ...]:
+        """One of the choices or a list of some, each once; empty when nothing is said."""
+        node = found.get(key)
+        if node is None:
+            return ()
+        if node.kind == "list" and not node.items:
+            instead = f"write one of {listed(choices)}, or leave `{key}` away"
+            self.wrong(node, f"`{key}` is an empty list", instead)
+        items = node.items if node.kind == "list" else (node,)
+        chosen = (self.choice({key: item}, key, choices) for item in items)
+        return tuple(dict.fromkeys(each for each in chosen if each is not None))
+
+    def items(self, top: Mapping[str, Node], key: str, example: str) -> Sequence[Node]:
+        """The items of a list that may be left away."""
+        node = top.get(key)
+        if node is None or node.kind == "empty":
+            return ()
+        if node.kind != "list":
+            self.wrong(node, f"`{key}` is {node.described()}", f"write a list, {example}")
+            return ()
+        return node.items
+
     def name_of(self, node: Node, what: str) -> str | None:
         """A name that also becomes that of an asset and of a dbt model."""
         name = self.string(node, f"the {what}'s name")

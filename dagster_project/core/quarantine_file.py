@@ -8,7 +8,7 @@ from dagster_project.core.calls import call_of_event
 from dagster_project.core.contract_file import ContractFile
 from dagster_project.core.contracts import PLAN_RULES, Quarantine
 from dagster_project.core.destination_file import Plans
-from dagster_project.core.documents import Node, listed, shown
+from dagster_project.core.documents import Node, shown
 from dagster_project.core.plan import PlannedEvent
 
 _ITEM = "`- {event: Order Completed, property: total, rule: required}`"
@@ -21,13 +21,7 @@ def read_quarantine(
 
     `plans` are the sources' plans, None when the sources themselves are wrong: names are then taken as they are.
     """
-    node = top.get("quarantine")
-    if node is None or node.kind == "empty":
-        return ()
-    if node.kind != "list":
-        file.wrong(node, f"`quarantine` is {node.described()}", f"write a list, {_ITEM}")
-        return ()
-    found = (_item(file, item, plans) for item in node.items)
+    found = (_item(file, item, plans) for item in file.items(top, "quarantine", _ITEM))
     return tuple(each for each in found if each is not None)
 
 
@@ -37,7 +31,7 @@ def _item(file: ContractFile, item: Node, plans: Plans | None) -> Quarantine | N
     if not found:
         return None
     source, event, name = (file.text(found, key) for key in ("source", "event", "property"))
-    rules = _rules(file, found.get("rule"))
+    rules = file.choices(found, "rule", PLAN_RULES)
     if plans is not None and source is not None and source not in plans.file_of:
         file.unknown(found["source"], "source in workspace.yml", list(plans.file_of))
         return None
@@ -55,20 +49,6 @@ def _item(file: ContractFile, item: Node, plans: Plans | None) -> Quarantine | N
     if len(file.problems.found) > before:
         return None
     return Quarantine(source=source, event=event, property=name, rules=rules)
-
-
-def _rules(file: ContractFile, node: Node | None) -> tuple[str, ...]:
-    if node is None:
-        return ()
-    if node.kind != "list":
-        rule = file.choice({"rule": node}, "rule", PLAN_RULES)
-        return () if rule is None else (rule,)
-    if not node.items:
-        file.wrong(
-            node, "`rule` is an empty list", f"write one of {listed(PLAN_RULES)}, or leave `rule` away"
-        )
-    found = (file.choice({"rule": item}, "rule", PLAN_RULES) for item in node.items)
-    return tuple(dict.fromkeys(rule for rule in found if rule is not None))
 
 
 def _known(file: ContractFile, found: Mapping[str, Node], plans: Plans, asked: Quarantine) -> None:

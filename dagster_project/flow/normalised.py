@@ -35,7 +35,6 @@ MODELS = [
     "int_event_table_reads",
     "int_identifier_shapes_daily",
     "int_broken_rows",
-    "int_property_violations",
     "int_violation_versions_daily",
     "int_property_fill_daily",
     "int_property_fill_versions_daily",

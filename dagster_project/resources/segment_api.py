@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from requests.auth import AuthBase
 
 from dagster_project.core.segment_api import (
     LONGEST_WAIT,
@@ -30,6 +29,7 @@ from dagster_project.core.segment_api import (
     wait_before,
     worth_another_try,
 )
+from dagster_project.resources.bearer import Bearer
 
 CONNECT_TIMEOUT: Final = 10.0
 READ_TIMEOUT: Final = 60.0
@@ -61,7 +61,7 @@ class SegmentApi:
             raise SegmentApiError(
                 "SEGMENT_API_TOKEN holds characters that no token has; copy it again", lasting=True
             )
-        self._auth = _Bearer(token)
+        self._auth = Bearer(token)
         self._base = _checked_base(base_url)
         self._host = urlsplit(self._base).hostname or "the API"
         self._page_size = page_size
@@ -181,20 +181,6 @@ class SegmentApi:
 
 class _Broken(Exception):
     """A request that got no whole answer; the text is ours."""
-
-
-class _Bearer(AuthBase):
-    """The token as a header. As an auth object and not a plain header, so that no .netrc replaces it."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-    def __repr__(self) -> str:
-        return "_Bearer(hidden)"
 
 
 def _said(key: Key) -> str:

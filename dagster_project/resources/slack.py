@@ -28,6 +28,7 @@ from dagster_project.core.outbox import (
     Throttled,
 )
 from dagster_project.core.slack_blocks import payload, text_only
+from dagster_project.resources.bearer import Bearer
 
 logger = logging.getLogger(__name__)
 
@@ -188,7 +189,7 @@ class BotSender:
         token = token.strip()
         if not re.fullmatch(r"[\x21-\x7e]+", token):
             raise ValueError("SLACK_BOT_TOKEN holds characters that no token has; copy it again")
-        self._auth = _Bearer(token)
+        self._auth = Bearer(token)
         self._token = token
         self.channel = channel
         self._api = _checked_address(api_url, "SLACK_API_URL").rstrip("/")
@@ -291,20 +292,6 @@ class _Answer:
         self.status = status
         self.body = body
         self.retry_after = retry_after
-
-
-class _Bearer(AuthBase):
-    """The token as a header. As an auth object and not a plain header, so that no .netrc replaces it."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-    def __repr__(self) -> str:
-        return "_Bearer(hidden)"
 
 
 class _Redact(logging.Filter):

@@ -100,6 +100,8 @@ def test_the_files_of_the_checkout_are_right_for_the_schema(file: str) -> None:
         "mute_unknown_key",
         "critical_events_as_text",
         "critical_event_that_is_a_number",
+        "quarantine_rules_none",
+        "exemption_rules_none",
     ],
 )
 def test_what_the_loader_refuses_by_shape_the_schema_refuses_too(case: str) -> None:

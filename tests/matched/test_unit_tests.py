@@ -93,7 +93,6 @@ CHANGES = {
         ("sum(messages)", "max(messages)"),
         ("kind = 'filled_by_version'", "true"),
     ],
-    "int_property_violations": [("broken.received_day = days.day", "broken.received_day >= days.day")],
     "int_route_names": [("min(event) as event", "max(event) as event")],
     "int_twins": [
         ("earlier_key <> message_key", "earlier_key is not null"),
@@ -127,12 +126,15 @@ CHANGES = {
         ("local_slots.timezone = window_days.timezone", "local_slots.timezone <> ''"),
         (">= window_days.opens", "> window_days.opens"),
     ],
-    "int_violation_versions_daily": [("broken.received_day = days.day", "broken.received_day >= days.day")],
+    "int_violation_versions_daily": [
+        ("broken.received_day = days.day", "broken.received_day >= days.day"),
+        ("min(slots.sample_message_id)", "max(slots.sample_message_id)"),
+    ],
     "plan_violations_daily": [
         ("where not names.planned", "where names.planned"),
         ("planned.source = fill.source\n                and ", ""),
         (" || '_')", ")"),
-        ("where violations.rule <> 'unplanned_property'", ""),
+        (" and violations.rule <> 'unplanned_property'", ""),
     ],
     "message_differences": [("and explained.choice = 1", "and explained.choice >= 1")],
     "reconciliation_daily": [

@@ -125,6 +125,19 @@ TRACKS = (
     "id varchar, event varchar, event_text varchar, user_id varchar, anonymous_id varchar, "
     "received_at timestamptz, sent_at timestamptz, original_timestamp timestamptz, timestamp timestamptz"
 )
+# What the tables of identify, group, page and screen calls have in common.
+CALL = "id varchar, anonymous_id varchar, user_id varchar, received_at timestamptz, timestamp timestamptz"
+# A destination for tests that look at sources only: a contract needs one.
+EXPORT: dict[str, Any] = {
+    "timezone": "UTC",
+    "grain": "event",
+    "receives": {"sources": "all", "events": "all"},
+    "export": {
+        "table": "exports.ads",
+        "columns": {"event_name": "name", "event_time": "happened", "message_id": "mid"},
+    },
+}
+DELIVERIES = "name varchar, happened timestamp, mid varchar"
 
 
 def track(message: str, event: str, at: str, *, user: str = "u", received: str | None = None) -> str:

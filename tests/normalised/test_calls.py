@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from normalised.small_workspace import TRACKS, Project, make, planned, track
+from normalised.small_workspace import CALL, DELIVERIES, EXPORT, TRACKS, Project, make, planned, track
 
 from dagster_project.flow.exported import read_exports
 from dagster_project.flow.normalised import normalise
@@ -17,16 +17,6 @@ from dagster_project.flow.sources import read_sources
 pytestmark = pytest.mark.dbt
 
 AT = "2026-11-01 10:00:00"
-CALL = "id varchar, anonymous_id varchar, user_id varchar, received_at timestamptz, timestamp timestamptz"
-EXPORT = {
-    "timezone": "UTC",
-    "grain": "event",
-    "receives": {"sources": "all", "events": "all"},
-    "export": {
-        "table": "exports.ads",
-        "columns": {"event_name": "name", "event_time": "happened", "message_id": "mid"},
-    },
-}
 
 
 def of_call(kind: str, properties: dict[str, Any], key: str | None = None, **more: Any) -> dict[str, Any]:
@@ -59,7 +49,7 @@ PLAN[0]["jsonSchema"]["properties"]["properties"]["additionalProperties"] = Fals
 
 
 def land(project: Project) -> None:
-    project.land("exports.ads", "name varchar, happened timestamp, mid varchar", [])
+    project.land("exports.ads", DELIVERIES, [])
     project.land("app.tracks", TRACKS, [track(f"o{n}", "Order Completed", AT) for n in range(8)])
     # The new version sends the total as text, which the number's column does not take.
     project.land(

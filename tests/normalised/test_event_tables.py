@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from normalised.small_workspace import TRACKS, Project, make, planned, track
+from normalised.small_workspace import DELIVERIES, EXPORT, TRACKS, Project, make, planned, track
 
 from dagster_project.flow.exported import read_exports
 from dagster_project.flow.normalised import normalise
@@ -26,20 +26,10 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = make(
         tmp_path_factory.mktemp("events") / "small",
         {"app": {}},
-        {
-            "ads": {
-                "timezone": "UTC",
-                "grain": "event",
-                "receives": {"sources": "all", "events": "all"},
-                "export": {
-                    "table": "exports.ads",
-                    "columns": {"event_name": "name", "event_time": "happened", "message_id": "mid"},
-                },
-            }
-        },
+        {"ads": EXPORT},
         [planned(name, {"total": {"type": "number", "minimum": 0}}, ["total"]) for name in names[:110]],
     )
-    project.land("exports.ads", "name varchar, happened timestamp, mid varchar", [])
+    project.land("exports.ads", DELIVERIES, [])
     at = "2026-11-01 10:00:00"
     project.land(
         "app.tracks",

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
-from normalised.small_workspace import TRACKS, Project, make
-from normalised.test_calls import CALL, EXPORT
+from normalised.small_workspace import CALL, DELIVERIES, EXPORT, TRACKS, Project, make
 
 from dagster_project.flow.exported import read_exports
 from dagster_project.flow.normalised import normalise
@@ -21,7 +20,7 @@ PEOPLE = 400
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """400 people who sign in on 1 Nov; the odd ones are identified then, every fourth one two days later."""
     project = make(tmp_path_factory.mktemp("links") / "small", {"app": {}, "server": {}}, {"ads": EXPORT})
-    project.land("exports.ads", "name varchar, happened timestamp, mid varchar", [])
+    project.land("exports.ads", DELIVERIES, [])
     first, later = "2026-11-01 10:00:00+00", "2026-11-03 10:00:00+00"
 
     def track(number: int, at: str, anonymous: str, user: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
-from normalised.small_workspace import Project, make
-from normalised.test_calls import EXPORT, PLAN, land
+from normalised.small_workspace import EXPORT, Project, make
+from normalised.test_calls import PLAN, land
 
 from dagster_project.flow.exported import read_exports
 from dagster_project.flow.normalised import normalise

@@ -483,7 +483,7 @@ def test_each_message_is_known_with_each_rule_that_it_breaks(landed: Project) ->
 
 
 def test_violations_are_the_broken_rows_counted(landed: Project) -> None:
-    counted = landed.rows("select sum(messages) from reconciliation_work.int_property_violations")
+    counted = landed.rows("select sum(messages) from reconciliation_work.int_violation_versions_daily")
     assert counted == landed.rows("select count(*) from reconciliation_work.int_broken_rows")
 
 

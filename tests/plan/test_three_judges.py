@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pandas as pd
 import pytest
-from normalised.small_workspace import TRACKS, Project, make
+from normalised.small_workspace import DELIVERIES, EXPORT, TRACKS, Project, make
 from plan import landing
 from plan.cases import NAMES, fitting, object_schema, property_schema, value
 from plan.javascript import InsertFunction
@@ -178,20 +178,10 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Cases:
     project = make(
         tmp_path_factory.mktemp("judges") / "small",
         {"app": {}},
-        {
-            "ads": {
-                "timezone": "UTC",
-                "grain": "event",
-                "receives": {"sources": "all", "events": "all"},
-                "export": {
-                    "table": "exports.ads",
-                    "columns": {"event_name": "name", "event_time": "happened", "message_id": "mid"},
-                },
-            }
-        },
+        {"ads": EXPORT},
         rules,
     )
-    project.land("exports.ads", "name varchar, happened timestamp, mid varchar", [])
+    project.land("exports.ads", DELIVERIES, [])
     at = "2026-11-01 10:00:00+00"
     project.land(
         "app.tracks",

@@ -40,8 +40,8 @@ PLAN = [
 ORDERS: list[tuple[int, str, str, set[tuple[str, str]]]] = [
     (6, "10", "'EUR'", set()),
     (7, "-1", "'EUR'", {("total", "range")}),
-    (8, "-1", "'XXX'", {("total", "range"), ("currency", "enum")}),
-    (9, "null", "'XXX'", {("total", "required"), ("currency", "enum")}),
+    (8, "-1", "'JPY'", {("total", "range"), ("currency", "enum")}),
+    (9, "null", "'JPY'", {("total", "required"), ("currency", "enum")}),
     (10, "null", "null", {("total", "required")}),
     (11, "5", "'USD'", set()),
     (12, "6", "'usd'", {("currency", "enum")}),

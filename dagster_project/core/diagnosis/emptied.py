@@ -63,17 +63,10 @@ def property_emptied(evidence: Evidence, claims: Claims) -> list[Finding]:
 
 def _candidates(evidence: Evidence) -> Iterator[_Series]:
     """Properties that were filled often on some day and half as often or less on another, or by another version."""
-    table = evidence.fill
-    days = days_of(table)
-    inside = (
-        table["property"].notna().to_numpy()
-        & (days >= np.datetime64(evidence.first_day, "D"))
-        & (days <= np.datetime64(evidence.last_day, "D"))
-        & (table["messages"].to_numpy() > 0)
-    )
-    table, days = table[inside], days[inside]
+    table = evidence.counted_fill
     if table.empty:
         return
+    days = days_of(table)
     keys = ["source", "event_text", "property"]
     share = table["filled"].to_numpy() / table["messages"].to_numpy()
     codes = table.groupby(keys, sort=False).ngroup().to_numpy()

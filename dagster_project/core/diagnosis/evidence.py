@@ -252,6 +252,18 @@ class Evidence:
         return min(self.last_day, as_date(known.min())) if len(known) else self.last_day
 
     @cached_property
+    def counted_fill(self) -> pd.DataFrame:
+        """The rows of `fill` that say something of a property on a day of the history that is over."""
+        table = self.fill
+        days = days_of(table)
+        return table[
+            table["property"].notna().to_numpy()
+            & (days >= np.datetime64(self.first_day, "D"))
+            & (days <= np.datetime64(self.last_day, "D"))
+            & (table["messages"].to_numpy() > 0)
+        ]
+
+    @cached_property
     def judged(self) -> pd.DataFrame:
         """The cells that may be judged: mature, inside history, of a destination that has a contract."""
         cells = self.cells

@@ -94,17 +94,10 @@ def property_renamed(evidence: Evidence, claims: Claims) -> list[Finding]:
 
 def _events(evidence: Evidence) -> Iterator[_Event]:
     """Events of which some property came up, and another was filled less: nobody else is looked at."""
-    table = evidence.fill
-    days = days_of(table)
-    inside = (
-        table["property"].notna().to_numpy()
-        & (days >= np.datetime64(evidence.first_day, "D"))
-        & (days <= np.datetime64(evidence.last_day, "D"))
-        & (table["messages"].to_numpy() > 0)
-    )
-    table, days = table[inside], days[inside]
+    table = evidence.counted_fill
     if table.empty:
         return
+    days = days_of(table)
     sources, source_names = pd.factorize(table["source"], sort=True)
     events, event_names = pd.factorize(table["event_text"], sort=True)
     streams, keys = pd.factorize(sources.astype(np.int64) * len(event_names) + events, sort=True)

@@ -19,13 +19,7 @@ def read_exemptions(
 
     An event that no plan knows is no mistake: to let an unplanned one through is what some are for.
     """
-    node = top.get("plan_exemptions")
-    if node is None or node.kind == "empty":
-        return ()
-    if node.kind != "list":
-        file.wrong(node, f"`plan_exemptions` is {node.described()}", f"write a list, {_ITEM}")
-        return ()
-    found = (_item(file, item, sources) for item in node.items)
+    found = (_item(file, item, sources) for item in file.items(top, "plan_exemptions", _ITEM))
     return tuple(each for each in found if each is not None)
 
 
@@ -35,7 +29,7 @@ def _item(file: ContractFile, item: Node, sources: Sequence[str] | None) -> Exem
     if not found:
         return None
     source, event, name, reason = (file.text(found, key) for key in ("source", "event", "property", "reason"))
-    rules = _rules(file, found.get("rule"))
+    rules = file.choices(found, "rule", RULE_KINDS)
     if sources is not None and source is not None and source not in sources:
         file.unknown(found["source"], "source in workspace.yml", sources)
     if not {"event", "property", "rule"} & found.keys():
@@ -43,13 +37,3 @@ def _item(file: ContractFile, item: Node, sources: Sequence[str] | None) -> Exem
     if len(file.problems.found) > before:
         return None
     return Exemption(source=source, event=event, property=name, rules=rules, reason=reason)
-
-
-def _rules(file: ContractFile, node: Node | None) -> tuple[str, ...]:
-    if node is None:
-        return ()
-    items = node.items if node.kind == "list" else (node,)
-    if not items:
-        file.wrong(node, "`rule` is an empty list", f"write one of {', '.join(RULE_KINDS)}, or leave it away")
-    found = (file.choice({"rule": item}, "rule", RULE_KINDS) for item in items)
-    return tuple(dict.fromkeys(rule for rule in found if rule is not None))

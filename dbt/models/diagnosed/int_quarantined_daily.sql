@@ -5,15 +5,16 @@
 -#}
 {{ config(window='open_days') }}
 {%- set asked = quarantine_asked() %}
+{%- if asked %}
 {%- set clock_days = {
     'received_at': 'received_day', 'sent_at': 'cast(sent_at as date)',
     'original_timestamp': 'cast(original_timestamp as date)',
 } %}
+{%- set clocks = clocks_in_use() %}
 {%- set on_days = [] %}
-{%- for clock in clocks_in_use() %}
+{%- for clock in clocks %}
 {%- do on_days.append('(' ~ on_window_days(clock_days.get(clock, 'event_day'), 'open_days', before=1, after=1) ~ ')') %}
 {%- endfor %}
-{%- if asked %}
 with
 
 open_days as (
@@ -33,7 +34,7 @@ breaches as (
     select
         broken.message_key, broken.source, broken.event, broken.property, broken.rule
     from {{ ref('int_broken_rows') }} as broken
-    {%- if clocks_in_use() | reject('in', ['timestamp', 'received_at']) | list == [] %}
+    {%- if clocks | reject('in', ['timestamp', 'received_at']) | list == [] %}
     where
         ({{ on_window_days('broken.event_day', 'open_days', before=1, after=1) }})
         or ({{ on_window_days('broken.received_day', 'open_days', before=1, after=1) }})

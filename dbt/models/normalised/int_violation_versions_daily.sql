@@ -1,6 +1,6 @@
 {#-
-  Which versions of an app and of Segment's library sent what breaks the plan, with a value or two to look at. Of a
-  source whose versions are many on a day, the rarest are `other`.
+  What breaks the plan on the days to read, counted by version of the app and of Segment's library, with a message and a
+  value or two to look at. Of a source whose versions are many on a day, the rarest are `other`.
 -#}
 {{ config(window='received_days') }}
 with
@@ -16,6 +16,7 @@ slots as (
         broken.app_version,
         broken.library_version,
         count(*) as messages,
+        min(broken.message_id) as sample_message_id,
         min(broken.sample_value) as first_sample,
         max(broken.sample_value) as last_sample
     from {{ ref('int_broken_rows') }} as broken
@@ -45,6 +46,7 @@ select
     case when versions.commonness > 20 then 'other' else slots.app_version end as app_version,
     case when versions.commonness > 20 then 'other' else slots.library_version end as library_version,
     cast(sum(slots.messages) as bigint) as messages,
+    min(slots.sample_message_id) as sample_message_id,
     min(slots.first_sample) as first_sample,
     max(slots.last_sample) as last_sample
 from slots

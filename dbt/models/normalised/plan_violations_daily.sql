@@ -20,9 +20,9 @@ of_properties as (
         violations.rule,
         sum(violations.messages) as messages,
         min(violations.sample_message_id) as sample_message_id
-    from {{ ref('int_property_violations') }} as violations
+    from {{ ref('int_violation_versions_daily') }} as violations
     inner join open_days on violations.day = open_days.day
-    where violations.rule <> 'unplanned_property'
+    where {{ on_window_days('violations.day', 'workspace_days') }} and violations.rule <> 'unplanned_property'
     group by 1, 2, 3, 4, 5
 ),
 
