@@ -304,69 +304,33 @@
 {%- endmacro %}
 
 {#
-  The ids, as text, of the deliveries that stand in `differing` with at least one copy: destination, message_id. Read
-  where they landed, on the days that the deliveries carry and nowhere else.
+  The ids, as text, of rows of `places` (kind, name, day, message_id) whose text is not known, one row each: message_id.
+  Read where they landed, on the days that they stand on and nowhere else. `condition` says which rows; <kind> and
+  <name> in it stand for the source or destination that is read.
 #}
-{% macro landed_ids(differing) %}
-    {%- set relations = {} -%}
-    {%- for name in workspace_destinations('event') -%}
-        {%- do relations.update({name: ref('stg_destination__' ~ name)}) -%}
-    {%- endfor -%}
-    {%- set parts = {} -%}
-    {%- if execute -%}
-        {%- set readable = healthy('destination', 'event') -%}
-        {%- for row in run_query(
-            'select distinct destination, ' ~ day_text('delivered_day') ~ ' from ' ~ differing
-            ~ ' where copies > 0 order by 1, 2'
-        ).rows if row[0] in readable and row[0] in relations -%}
-            {%- do parts.setdefault(row[0], []).append(row[1]) -%}
-        {%- endfor -%}
-    {%- endif -%}
-    {%- for name, days in parts.items() %}
-    select destination, message_id
-    from {{ relations[name] }}
-    where
-        {{ on_days('event_time', days) }}
-        and {{ row_key('message_id') }} in (
-            select d.message_key from {{ differing }} as d
-            where d.copies > 0 and d.destination = {{ text_literal(name) }}
-        )
-    {{ 'union all' if not loop.last }}
-    {%- else %}
-    select cast(null as varchar) as destination, cast(null as varchar) as message_id
-    where 1 = 0
-    {%- endfor %}
-{% endmacro %}
-
-{#
-  The ids, as text, of the messages that stand in `differing` as wanted and not held: message_id. Read where they
-  landed, on the days that they were received and nowhere else.
-#}
-{% macro landed_message_ids(differing, messages) %}
+{% macro landed_texts(places, condition) %}
     {%- set relations = {} -%}
     {%- for name in workspace_sources() -%}
-        {%- do relations.update({name: ref('stg_segment__' ~ name)}) -%}
+        {%- do relations.update({('source', name): ref('stg_segment__' ~ name)}) -%}
+    {%- endfor -%}
+    {%- for name in workspace_destinations('event') -%}
+        {%- do relations.update({('destination', name): ref('stg_destination__' ~ name)}) -%}
     {%- endfor -%}
     {%- set parts = {} -%}
     {%- if execute -%}
-        {%- set readable = healthy('source') -%}
         {%- for row in run_query(
-            'select distinct m.source, ' ~ day_text('m.received_day') ~ ' from ' ~ messages ~ ' as m'
-            ~ ' where m.message_id is null and m.message_key in (select d.message_key from ' ~ differing ~ ' as d'
-            ~ ' where d.wanted and d.copies = 0) order by 1, 2'
-        ).rows if row[0] in readable and row[0] in relations -%}
-            {%- do parts.setdefault(row[0], []).append(row[1]) -%}
+            'select distinct kind, name, ' ~ day_text('day') ~ ' from ' ~ places
+            ~ ' where message_id is null order by 1, 2, 3'
+        ).rows if (row[0], row[1]) in relations -%}
+            {%- do parts.setdefault((row[0], row[1]), []).append(row[2]) -%}
         {%- endfor -%}
     {%- endif -%}
-    {%- for name, days in parts.items() %}
+    {%- for place, days in parts.items() %}
     select message_id
-    from {{ relations[name] }}
+    from {{ relations[place] }}
     where
-        {{ on_days('received_at', days) }}
-        and {{ row_key('message_id') }} in (
-            select d.message_key from {{ differing }} as d
-            where d.wanted and d.copies = 0
-        )
+        {{ on_days('received_at' if place[0] == 'source' else 'event_time', days) }}
+        and {{ condition | replace('<kind>', text_literal(place[0])) | replace('<name>', text_literal(place[1])) }}
     {{ 'union all' if not loop.last }}
     {%- else %}
     select cast(null as varchar) as message_id

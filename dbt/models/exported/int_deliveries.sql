@@ -13,7 +13,8 @@ select
     staged.event_time,
     case when destinations.matching = 'user_time' then staged.user_id end as user_id,
     case when destinations.matching = 'user_time' then staged.anonymous_id end as anonymous_id,
-    {{ row_key('staged.message_id') }} as delivery_key
+    {{ row_key('staged.message_id') }} as delivery_key,
+    staged.landed_position
 from (
     {{ staged_rows('destination', 'event_time', 'event') }}
 ) as staged

@@ -33,9 +33,10 @@ exported as (
     where {{ on_window_days('day', 'step_days') }}
     union all
     -- An export of events that names neither message nor user can still be counted.
-    select destination, day, event_name, count(*) as messages
-    from {{ ref('int_window_deliveries') }}
-    where matching = 'counts'
+    select deliveries.destination, deliveries.day, deliveries.event_name, sum(deliveries.deliveries) as messages
+    from {{ ref('int_delivery_counts') }} as deliveries
+    inner join {{ source('inputs', 'input_destinations') }} as destinations
+        on deliveries.destination = destinations.destination and destinations.matching = 'counts'
     group by 1, 2, 3
 ),
 

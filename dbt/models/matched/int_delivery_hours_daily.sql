@@ -6,9 +6,9 @@
 select
     deliveries.day,
     deliveries.destination,
-    cast(extract(hour from deliveries.event_time) as integer) as hour,
-    cast(count(*) as bigint) as deliveries
-from {{ ref('int_deliveries') }} as deliveries
+    deliveries.hour,
+    cast(sum(deliveries.deliveries) as bigint) as deliveries
+from {{ ref('int_delivery_counts') }} as deliveries
 inner join {{ source('inputs', 'input_step_days') }} as open_days
     on deliveries.destination = open_days.destination and deliveries.day = open_days.day
 where {{ on_window_days('deliveries.day', 'step_days') }}

@@ -6,9 +6,8 @@
 with
 
 named as (
-    select destination, day, event_name, cast(count(*) as bigint) as deliveries
-    from {{ ref('int_deliveries') }}
-    where {{ on_window_days('day', 'step_days') }}
+    select destination, day, event_name, cast(sum(deliveries) as bigint) as deliveries
+    from {{ ref('int_delivery_counts') }}
     group by 1, 2, 3
     union all
     select destination, day, event_name, messages as deliveries

@@ -37,8 +37,7 @@ by_id as (
         on differences.destination = destinations.destination
     left join {{ ref('int_variant_matches') }} as variants
         on differences.destination = variants.destination and differences.message_key = variants.delivery_key
-    left join {{ ref('int_delivered_ids') }} as ids
-        on differences.destination = ids.destination and differences.message_key = ids.delivery_key
+    left join {{ ref('int_ids') }} as ids on differences.message_key = ids.message_key
     where differences.copies > 0
 ),
 
@@ -70,15 +69,19 @@ unexpected as (
 nameless as (
     select
         deliveries.destination, deliveries.day, cast(null as integer) as hour,
-        cast(null as varchar) as source, deliveries.event,
+        cast(null as varchar) as source, route_names.event,
         cast(null as {{ key_type() }}) as message_key, cast(null as varchar) as message_id,
         'unexpected' as difference,
-        cast(count(*) as bigint) as copies,
+        cast(sum(deliveries.without_id) as bigint) as copies,
         cast(null as varchar) as app_version,
         cast(null as varchar) as library_version,
         cast(null as varchar) as user_shape
-    from {{ ref('int_window_deliveries') }} as deliveries
-    where deliveries.matching = 'message_id' and deliveries.event is not null and deliveries.delivery_key is null
+    from {{ ref('int_delivery_counts') }} as deliveries
+    inner join {{ source('inputs', 'input_destinations') }} as destinations
+        on deliveries.destination = destinations.destination and destinations.matching = 'message_id'
+    inner join {{ ref('int_route_names') }} as route_names
+        on deliveries.destination = route_names.destination and deliveries.event_name = route_names.event_name
+    where deliveries.without_id > 0
     group by 1, 2, 3, 4, 5
 ),
 

@@ -1,23 +1,16 @@
 {#-
   Messages outside of this step that a delivery in it answers, with their expected grid: an id does not care how far
-  apart the days are. Only keys that found no message inside are looked for.
+  apart the days are. Only of keys that found no message inside.
 -#}
 {{ config(materialized='table') }}
-{%- set reach = var('reach_days') | int + 1 %}
 with
-
-named as {{ not_kept() }} (
-    {{ named_messages(
-        ref('int_messages'),
-        where=on_window_days('messages.received_day', 'step_days', before=reach, after=reach)
-    ) }}
-),
 
 far_messages as (
     select *
-    from named
+    from {{ ref('int_kept_messages') }}
     where
-        message_key in (
+        step_bits = 0
+        and message_key in (
             select singles.message_key
             from {{ ref('int_matches') }} as singles
             where singles.message_key is not null and singles.source is null

@@ -29,21 +29,6 @@ singles as (
     from {{ ref('int_far_messages') }}
 ),
 
-held as (
-    select destination, delivery_key, day, event
-    from {{ ref('int_window_deliveries') }}
-    where
-        matching = 'message_id'
-        and event is not null
-        and delivery_key in (
-            select matches.message_key from {{ ref('int_matches') }} as matches where matches.message_key is not null
-        )
-    union all
-    select destination, delivery_key, day, event
-    from {{ ref('int_far_deliveries') }}
-    where event is not null
-),
-
 copies as (
     select
         destination,
@@ -51,7 +36,8 @@ copies as (
         min(day) as day,
         min(event) as event,
         count(*) as copies
-    from held
+    from {{ ref('int_kept_deliveries') }}
+    where event is not null
     group by 1, 2
 ),
 

@@ -12,8 +12,14 @@ destinations as (
     where matching = 'message_id'
 ),
 
+far_deliveries as (
+    select destination, day, delivery_key
+    from {{ ref('int_kept_deliveries') }}
+    where not in_step
+),
+
 far_keys as (
-    select delivery_key as message_key from {{ ref('int_far_deliveries') }}
+    select delivery_key as message_key from far_deliveries
     union
     select message_key from {{ ref('int_far_messages') }}
 ),
@@ -25,22 +31,18 @@ read_messages as (
         messages.received_at,
         messages.sent_at,
         messages.original_timestamp
-    from {{ ref('int_messages') }} as messages
+    from {{ ref('int_kept_messages') }} as messages
     inner join {{ source('inputs', 'run_received_days') }} as days
         on messages.source = days.source and messages.received_day = days.day
-    where
-        {{ on_window_days('messages.received_day', 'run_received_days') }}
-        and messages.message_key in (select f.message_key from far_keys as f)
+    where messages.message_key in (select f.message_key from far_keys as f)
 ),
 
 read_deliveries as (
     select deliveries.destination, deliveries.day, deliveries.delivery_key
-    from {{ ref('int_deliveries') }} as deliveries
+    from {{ ref('int_kept_deliveries') }} as deliveries
     inner join {{ source('inputs', 'run_export_days') }} as days
         on deliveries.destination = days.destination and deliveries.day = days.day
-    where
-        {{ on_window_days('deliveries.day', 'run_export_days') }}
-        and deliveries.delivery_key in (select f.message_key from far_keys as f)
+    where deliveries.delivery_key in (select f.message_key from far_keys as f)
 ),
 
 {%- set on_its_day -%}
@@ -100,13 +102,15 @@ held as (
     where deliveries.delivery_key in (select q.message_key from quiet_messages as q)
     union
     {%- endif %}
-    select distinct deliveries.destination, deliveries.day, deliveries.delivery_key
-    from {{ ref('int_window_deliveries') }} as deliveries
-    where
-        deliveries.matching = 'message_id'
-        and deliveries.delivery_key in (
-            select m.message_key from {{ ref('int_matches') }} as m where m.message_key is not null
-        )
+    select distinct destination, day, delivery_key
+    from {{ ref('int_kept_deliveries') }}
+    where in_step
+),
+
+-- A key that differs in nothing stands in the step, and is looked for there only when its day's neighbours are quiet.
+step_messages as (
+    select * from {{ ref('int_window_messages') if ids_may_change() else ref('int_kept_messages') }}
+    {{- ' where step_bits <> 0' if not ids_may_change() }}
 ),
 
 -- Nearly all pairs stand on one day and were never apart: they are left out before anything is kept of them.
@@ -120,7 +124,7 @@ window_pairs as (
             {{ on_its_day }} as day
         from held
         inner join destinations on held.destination = destinations.destination
-        inner join {{ ref('int_window_messages') }} as messages on held.delivery_key = messages.message_key
+        inner join step_messages as messages on held.delivery_key = messages.message_key
         left join {{ source('inputs', 'run_export_days') }} as exported
             on held.destination = exported.destination and held.day = exported.day
         left join {{ source('inputs', 'run_received_days') }} as received
@@ -139,12 +143,12 @@ window_pairs as (
 -- Both halves on one day are that day's own: where this run matches it, it does not need this step to find them.
 found as (
     select far.destination, far.day, far.delivery_key as message_key, far.day = {{ on_its_day }} as on_one_day
-    from {{ ref('int_far_deliveries') }} as far
+    from far_deliveries as far
     inner join destinations on far.destination = destinations.destination
     inner join read_messages as messages on far.delivery_key = messages.message_key
     union
     select far.destination, far.day, far.delivery_key as message_key, false as on_one_day
-    from {{ ref('int_far_deliveries') }} as far
+    from far_deliveries as far
     inner join read_deliveries
         on
             far.destination = read_deliveries.destination

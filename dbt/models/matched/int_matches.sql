@@ -3,7 +3,7 @@
   message under a name of its contract; `got` equal to the wanted id bits is a match, and matches are counted by
   quarter of an hour, never kept. What differs is kept as a row of its own (message_key not null), and so is what an
   earlier run found twice or without a message, for its other half may lie outside of this step.
-  A bit summed is the bit itself unless a destination holds the message twice: that is `repeated`.
+  `repeated` is a message that some destination holds twice.
 -#}
 with
 
@@ -25,7 +25,7 @@ delivered as (
     select
         delivery_key,
         {{ bits_any(bit('bit_index')) }} as got,
-        sum({{ bit('bit_index') }}) <> {{ bits_any(bit('bit_index')) }} as repeated
+        {{ some_bit_twice(bit('bit_index')) }} as repeated
     from {{ ref('int_window_deliveries') }}
     where matching = 'message_id' and event is not null and delivery_key is not null
     group by 1

@@ -29,6 +29,21 @@ unanswered as (
     select destination, message_key, source, event, day, hour
     from {{ ref('int_user_matches') }}
     where outcome = 'missing'
+),
+
+messages as (
+    select message_key, message_id, app_version, library_version, user_shape, received_at
+    from {{ ref('int_kept_messages') }}
+    where step_bits <> 0
+    {%- if matched_by_user() %}
+    union
+    select message_key, message_id, app_version, library_version, user_shape, received_at
+    from {{ ref('int_window_messages') }}
+    where
+        message_key in (
+            select u.message_key from {{ ref('int_user_matches') }} as u where u.outcome = 'missing'
+        )
+    {%- endif %}
 )
 
 select
@@ -52,6 +67,6 @@ select
 from unanswered
 inner join {{ source('inputs', 'input_destinations') }} as destinations
     on unanswered.destination = destinations.destination
-inner join {{ ref('int_window_messages') }} as messages on unanswered.message_key = messages.message_key
-left join {{ ref('int_missing_ids') }} as ids on unanswered.message_key = ids.message_key
+inner join messages on unanswered.message_key = messages.message_key
+left join {{ ref('int_ids') }} as ids on unanswered.message_key = ids.message_key
 cross join {{ source('inputs', 'input_run') }} as run

@@ -4,6 +4,7 @@
   before (a tool that rounds instead of cutting). Times are compared in the destination's wall clock, so the hour
   that a clock change repeats cannot part a pair. A left-over delivery of a paired group is a duplicate.
 -#}
+{%- set asked = matched_by_user() %}
 with
 
 destinations as (
@@ -40,6 +41,7 @@ wanted_rows as (
             destinations.destination = routes.destination
             and expected.source = routes.source
             and expected.event_text = routes.event
+    {{- '\n    -- Nobody asks, and an engine would read everything to find that out.\n    where 1 = 0' if not asked }}
 ),
 
 wanted as (
@@ -66,7 +68,7 @@ delivered_rows as (
         end as person
     from {{ ref('int_window_deliveries') }} as deliveries
     inner join destinations on deliveries.destination = destinations.destination
-    where deliveries.event is not null
+    where deliveries.event is not null{{ ' and 1 = 0' if not asked }}
 ),
 
 delivered as (

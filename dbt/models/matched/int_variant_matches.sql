@@ -9,10 +9,9 @@ missing as (
     select
         differences.destination,
         differences.message_key,
-        coalesce(messages.message_id, ids.message_id) as message_id
+        ids.message_id
     from {{ ref('int_id_differences') }} as differences
-    inner join {{ ref('int_window_messages') }} as messages on differences.message_key = messages.message_key
-    left join {{ ref('int_missing_ids') }} as ids on differences.message_key = ids.message_key
+    inner join {{ ref('int_ids') }} as ids on differences.message_key = ids.message_key
     where
         differences.wanted and differences.copies = 0
         and differences.destination in (
@@ -36,8 +35,7 @@ unexpected as (
         lower(ids.message_id) as form,
         {{ uuid_inside('ids.message_id') }} as uuid_form
     from {{ ref('int_id_differences') }} as differences
-    inner join {{ ref('int_delivered_ids') }} as ids
-        on differences.destination = ids.destination and differences.message_key = ids.delivery_key
+    inner join {{ ref('int_ids') }} as ids on differences.message_key = ids.message_key
     where not differences.wanted
 ),
 

@@ -3,7 +3,7 @@
 with
 
 named as {{ not_kept() }} (
-    {{ named_messages(ref('int_messages'), where=between_slots(slot_bounds(ref('int_window_slots')))) }}
+    {{ named_messages(ref('int_messages'), where=between_slots(slot_stretches(ref('int_window_slots')))) }}
 ),
 
 window_messages as {{ not_kept() }} (

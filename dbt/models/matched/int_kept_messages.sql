@@ -1,0 +1,25 @@
+{#-
+  The messages of the keys that int_matches kept, read once for all that looks at them: those of this step, and those
+  up to `reach_days` away, for an id does not care how far apart the days are (step_bits 0).
+-#}
+{{ config(materialized='table') }}
+{%- set reach = var('reach_days') | int + 1 %}
+{%- set stretches = slot_stretches(ref('int_window_slots')) %}
+with
+
+kept as {{ not_kept() }} (
+    select
+        messages.*,
+        {{ step_bits(stretches) }} as step_bits
+    from {{ ref('int_messages') }} as messages
+    where
+        messages.message_key in (
+            select matches.message_key from {{ ref('int_matches') }} as matches where matches.message_key is not null
+        )
+        and (
+            {{ between_slots(stretches) }}
+            or {{ on_window_days('messages.received_day', 'step_days', before=reach, after=reach) }}
+        )
+)
+
+{{ named_messages('kept') }}
