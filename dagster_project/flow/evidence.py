@@ -14,7 +14,7 @@ from dagster_project.core.diagnosis.renames import new_names
 from dagster_project.flow.arrivals import OBSERVATIONS
 from dagster_project.flow.inputs import WORK
 from dagster_project.flow.witness import WarehouseWitness
-from dagster_project.resources.warehouse import Warehouse
+from dagster_project.resources.warehouse import Warehouse, WarehouseSession
 
 # Snowflake takes 16,384 values in a list.
 _MOST_NAMES: Final = 10_000
@@ -54,14 +54,23 @@ _IDENTIFIER_SHAPES: Final = f"""
 
 def read_evidence(warehouse: Warehouse, workspace: Workspace, as_of: datetime) -> Evidence:
     """The evidence tables of the last days, as the pure diagnosis wants them."""
+    with warehouse.transaction() as session:  # one log-in for all that is read at once
+        return _evidence(warehouse, session, workspace, as_of)
+
+
+def _evidence(
+    warehouse: Warehouse, session: WarehouseSession, workspace: Workspace, as_of: datetime
+) -> Evidence:
     since = max(as_of.date() - timedelta(days=HISTORY_DAYS), workspace.starts_on)
 
-    def read(name: str, table: str, also: str = "1 = 1") -> pd.DataFrame:
+    def read(
+        name: str, table: str, also: str = "1 = 1", by: Warehouse | WarehouseSession = session
+    ) -> pd.DataFrame:
         # In order, so that what is found stands in the same order in every run over the same evidence.
         columns = list(COLUMNS[name])
         order = ", ".join(str(number + 1) for number in range(len(columns)))
         days = f" where day >= :since and {also}" if "day" in columns else ""
-        return warehouse.column_frame(
+        return by.column_frame(
             f"select {', '.join(columns)} from {table}{days} order by {order}",
             **({"since": since} if days else {}),
         )
@@ -69,7 +78,7 @@ def read_evidence(warehouse: Warehouse, workspace: Workspace, as_of: datetime) -
     def not_expected(evidence: Evidence) -> pd.DataFrame:
         names = new_names(evidence)
         if len(names) > _MOST_NAMES:
-            return read("not_expected", f"{WORK}.int_not_expected_daily")
+            return read("not_expected", f"{WORK}.int_not_expected_daily", by=warehouse)
         # No list is empty: not every engine takes one.
         sql = _NOT_EXPECTED.format(renamed="event in :names")
         return warehouse.column_frame(sql, since=since, names=names or [""])
@@ -88,7 +97,7 @@ def read_evidence(warehouse: Warehouse, workspace: Workspace, as_of: datetime) -
         arrivals=read("arrivals", OBSERVATIONS),
         fill=read("fill", f"{WORK}.int_property_fill_daily"),
         differences=read("differences", f"{WORK}.int_differences_daily"),
-        identifier_shapes=warehouse.column_frame(_IDENTIFIER_SHAPES, since=since, calls=sorted(CALL_EVENTS)),
+        identifier_shapes=session.column_frame(_IDENTIFIER_SHAPES, since=since, calls=sorted(CALL_EVENTS)),
         unjoined=read("unjoined", f"{WORK}.int_unjoined_daily"),
         violations=read("violations", "reconciliation.plan_violations_daily"),
         violation_versions=read("violation_versions", f"{WORK}.int_violation_versions_daily"),
@@ -105,6 +114,6 @@ def read_evidence(warehouse: Warehouse, workspace: Workspace, as_of: datetime) -
         later={
             "not_expected": not_expected,
             # Asked for where a name is new, or fell, or a property is wrong.
-            "versions": lambda _: read("versions", f"{WORK}.int_versions_daily"),
+            "versions": lambda _: read("versions", f"{WORK}.int_versions_daily", by=warehouse),
         },
     )
