@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Final
 
 import pandas as pd
 
-from dagster_project.core.contracts import Workspace
 from dagster_project.core.diagnosis import diagnose
-from dagster_project.core.diagnosis.evidence import COLUMNS, HISTORY_DAYS, Evidence
 from dagster_project.core.incidents import INCIDENT_COLUMNS, incident_ids, reconcile_incidents
 from dagster_project.core.ledger import LEDGER_COLUMNS, GapLine, gap_lines, ledger, told_lines
-from dagster_project.flow.arrivals import OBSERVATIONS
 from dagster_project.flow.context import RunContext
+from dagster_project.flow.evidence import read_evidence
 from dagster_project.flow.inputs import SEGMENT_TABLES, STANDARD_COLUMNS, TABLES, WORK
 from dagster_project.flow.ledger import LEDGER, write_ledger
 from dagster_project.flow.notified import ALERTS, write_outbox
 from dagster_project.flow.notified import COLUMNS as ALERT_COLUMNS
-from dagster_project.flow.witness import WarehouseWitness
 from dagster_project.resources.dbt import ModelResult
-from dagster_project.resources.warehouse import Warehouse, WarehouseSession
+from dagster_project.resources.warehouse import WarehouseSession
 
 MODELS: Final = ["reconciliation_daily", "message_differences", "int_quarantined_daily"]
 WINDOWS: Final = {
@@ -114,8 +110,10 @@ def _of_open_days(session: WarehouseSession, limits: pd.DataFrame) -> pd.DataFra
     """The limits that the judges of this run ask for: Snowflake takes rows by the 2,000, and 700,000 are possible."""
     days = session.frame(f"select destination, day from {WORK}.int_open_days where in_scope")
     opened = set(zip(days["destination"], pd.to_datetime(days["day"]), strict=True))
-    keys = zip(limits["destination"], limits["day"], strict=True)
-    return limits[[key in opened for key in keys]]
+    # The days first: the limits are of 120 days, of which a nightly run has some six open.
+    near = limits[limits["day"].isin({day for _, day in opened})]
+    keys = zip(near["destination"], near["day"], strict=True)
+    return near[[key in opened for key in keys]]
 
 
 def _with_lasting(context: RunContext, windows: pd.DataFrame, incidents: pd.DataFrame) -> pd.DataFrame:
@@ -129,49 +127,6 @@ def _with_lasting(context: RunContext, windows: pd.DataFrame, incidents: pd.Data
     lasting = before[before["incident_id"].isin(unseen["incident_id"])]
     return (
         windows if lasting.empty else pd.concat([windows, lasting[list(windows.columns)]], ignore_index=True)
-    )
-
-
-def read_evidence(warehouse: Warehouse, workspace: Workspace, as_of: datetime) -> Evidence:
-    """The evidence tables of the last days, as the pure diagnosis wants them."""
-    since = max(as_of.date() - timedelta(days=HISTORY_DAYS), workspace.starts_on)
-
-    def read(name: str, table: str) -> pd.DataFrame:
-        # In order, so that what is found stands in the same order in every run over the same evidence.
-        columns = list(COLUMNS[name])
-        order = ", ".join(str(number + 1) for number in range(len(columns)))
-        days = " where day >= :since" if "day" in columns else ""
-        return warehouse.column_frame(
-            f"select {', '.join(columns)} from {table}{days} order by {order}",
-            **({"since": since} if days else {}),
-        )
-
-    return Evidence(
-        names=read("names", "reconciliation.event_names_daily"),
-        cells=read("cells", f"{WORK}.int_cells_daily"),
-        delivery_names=read("delivery_names", f"{WORK}.int_delivery_names_daily"),
-        not_expected=read("not_expected", f"{WORK}.int_not_expected_daily"),
-        hours=read("hours", f"{WORK}.int_hours_daily"),
-        versions=read("versions", f"{WORK}.int_versions_daily"),
-        twins=read("twins", f"{WORK}.int_twins_daily"),
-        delivery_hours=read("delivery_hours", f"{WORK}.int_delivery_hours_daily"),
-        arrivals=read("arrivals", OBSERVATIONS),
-        fill=read("fill", f"{WORK}.int_property_fill_daily"),
-        differences=read("differences", f"{WORK}.int_differences_daily"),
-        identifier_shapes=read("identifier_shapes", f"{WORK}.int_identifier_shapes_daily"),
-        unjoined=read("unjoined", f"{WORK}.int_unjoined_daily"),
-        violations=read("violations", "reconciliation.plan_violations_daily"),
-        violation_versions=read("violation_versions", f"{WORK}.int_violation_versions_daily"),
-        fill_versions=read("fill_versions", f"{WORK}.int_property_fill_versions_daily"),
-        segment_violations=read("segment_violations", f"{WORK}.int_segment_violations_daily"),
-        properties=read("properties", f"{WORK}.event_properties"),
-        property_types=read("property_types", f"{WORK}.event_properties"),
-        source_health=read("source_health", f"{WORK}.source_health"),
-        export_health=read("export_health", f"{WORK}.export_health"),
-        workspace=workspace,
-        as_of=as_of,
-        history_from=since,
-        witness=WarehouseWitness(warehouse, workspace),
     )
 
 

@@ -118,9 +118,9 @@ def _store(context: RunContext, decisions: list[Decision]) -> int:
     appended = frame.iloc[new]
     # A verdict that stands keeps the time and the run of its decision.
     unchanged = frame.index.difference(appended.index)
-    for index in unchanged:
-        kept = old[decisions[index].destination, decisions[index].day]
-        frame.at[index, "decided_at"], frame.at[index, "run_id"] = kept.decided_at, kept.run_id
+    kept = [old[decisions[index].destination, decisions[index].day] for index in unchanged]
+    frame.loc[unchanged, "decided_at"] = [row.decided_at for row in kept]
+    frame.loc[unchanged, "run_id"] = [row.run_id for row in kept]
     with warehouse.transaction() as session:
         session.ensure("reconciliation.gate_verdicts", VERDICTS)
         session.append("reconciliation.gate_verdicts", appended)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from dagster_project.core.diagnosis.forecast import (
     HIGH,
     LOW,
     SILENT,
+    Forecast,
     _median,
     _median_without,
     forecast,
+    forecast_together,
     judgeable,
     tail,
 )
@@ -213,6 +216,43 @@ def test_a_forecast_knows_nothing_of_the_days_after() -> None:
     one, two = forecast(history_of(counts)), forecast(history_of(later))
     np.testing.assert_array_equal(one.mu[:, :35], two.mu[:, :35])
     np.testing.assert_array_equal(one.phi[:, :35], two.phi[:, :35])
+
+
+@pytest.mark.parametrize("most", [2_000, 20])
+def test_sources_that_are_forecast_together_are_forecast_as_each_alone(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dagster_project.core.diagnosis.forecast.NAMES_AT_ONCE", most)
+
+    def sources() -> list[SourceHistory]:
+        dice = np.random.default_rng(11)
+
+        def plant(counts: np.ndarray) -> None:
+            row, start = int(dice.integers(len(counts))), int(dice.integers(10, 35))
+            counts[row, start : start + int(dice.integers(1, 12))] *= int(dice.choice([0, 4]))
+            if dice.random() < 0.3:
+                counts[:, start : start + 2] = 0
+
+        found = [
+            traffic(dice, names=int(dice.integers(1, 15)), days=days, plant=plant)
+            for days in (45, 45, 9, 45, 5, 45, 9)
+        ]
+        counts = flat(days=45)
+        counts[:, 20:22] = 0  # a whole source is silent while the others go on
+        return [*found, history_of(counts), history_of(np.zeros((0, 45)))]
+
+    together, alone = sources(), sources()
+    forecast_together(together)
+    changed = 0
+    for one, other in zip(together, alone, strict=True):
+        assert "_forecast" in vars(one) and "_forecast" not in vars(other)
+        made, wanted = forecast(one), forecast(other)
+        changed += int((wanted.state != 0).sum())
+        for each in fields(Forecast):
+            if each.name != "history":
+                np.testing.assert_array_equal(getattr(made, each.name), getattr(wanted, each.name), each.name)
+        assert made.history is one
+    assert changed > 10  # or it would compare days on which nothing happened
 
 
 @pytest.mark.parametrize("days", [0, 1, 6, 7, 8, 13, 14])

@@ -182,3 +182,9 @@ def test_a_large_number_beside_a_null_stays_whole_in_a_frame_made_by_columns(pat
     warehouse = open_warehouse("duckdb", path, {})
     sql = "select * from (values (9007199254740993), (null)) as v (number)"
     assert warehouse.column_frame(sql)["number"].tolist() == [9007199254740993, None]
+
+
+def test_a_frame_made_by_columns_is_asked_with_lists_too(path: Path) -> None:
+    warehouse = open_warehouse("duckdb", path, {})
+    sql = "select * from (values ('a', 1), ('b', 2), ('c', 3)) as v (name, number) where name in :names and number > :least"
+    assert warehouse.column_frame(sql, names=["c", "a", "'"], least=1)["name"].tolist() == ["c"]

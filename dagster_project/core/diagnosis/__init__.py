@@ -28,6 +28,7 @@ from dagster_project.core.diagnosis.finding import (
     merged,
     no_links,
 )
+from dagster_project.core.diagnosis.forecast import forecast_together
 from dagster_project.core.diagnosis.identifiers import identifier_format
 from dagster_project.core.diagnosis.losses import delivery_loss, duplicate_delivery, unexplained
 from dagster_project.core.diagnosis.misuse import identifier_misuse, never_joined, traits_on_track
@@ -100,6 +101,7 @@ def diagnose(evidence: Evidence) -> Diagnosis:
     """Each rule in turn; what one finding explains is listed under it."""
     findings: list[Finding] = []
     explained: list[Finding] = []
+    forecast_together(evidence.sources.values())
     for rule in RULES:
         for finding in rule(evidence, Claims(findings)):
             same = [at for at, other in enumerate(findings) if other.key == finding.key]

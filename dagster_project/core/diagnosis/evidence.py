@@ -223,13 +223,29 @@ class Evidence:
     as_of: datetime
     history_from: date
     witness: Witness = field(default_factory=NoWitness)
+    # Tables that are read when a rule first looks at them, by what the rest of the evidence says. What is handed
+    # in under such a name is not looked at.
+    later: Mapping[str, Callable[[Evidence], pd.DataFrame]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         moment = self.as_of.astimezone(UTC).replace(tzinfo=None) if self.as_of.tzinfo else self.as_of
         object.__setattr__(self, "as_of", moment)
         for each in fields(self):
-            if each.name in COLUMNS:
+            if each.name in self.later:
+                object.__delattr__(self, each.name)
+            elif each.name in COLUMNS:
                 object.__setattr__(self, each.name, _clean(each.name, getattr(self, each.name)))
+
+    if not TYPE_CHECKING:  # or the type checker would take any name for one of the evidence
+
+        def __getattr__(self, name: str) -> Any:
+            """A table that nobody has looked at yet: Python asks here for what is not set."""
+            later = self.__dict__.get("later", {})
+            if name not in later:
+                raise AttributeError(f"the evidence has no {name!r}")
+            found = _clean(name, later[name](self))
+            object.__setattr__(self, name, found)
+            return found
 
     @cached_property
     def last_day(self) -> date:

@@ -184,7 +184,7 @@ def _ids(evidence: Evidence) -> Iterator[_Ids]:
     ]
     if table.empty:
         return
-    calls = [name if call_of_event(name) != "track" else "" for name in table["event"]]
+    calls = table["event"].where(table["event"].isin(CALL_EVENTS), "")
     for (source, call, identifier), own in table.assign(call=calls).groupby(
         ["source", "call", "identifier"], sort=True
     ):

@@ -79,8 +79,21 @@ def _level(counts: Counts) -> float:
     return float(np.median(best)) if len(best) else 0.0
 
 
+def new_names(evidence: Evidence) -> list[str]:
+    """Names that began within history in some source: no other can be what an event was renamed to."""
+    found = {history.events[row] for history in evidence.sources.values() for row in _births(history)}
+    return sorted(found)
+
+
 def _births(history: SourceHistory) -> dict[int, Life]:
-    """Names that began within history, with volume."""
+    """Names that began within history, with volume; looked for once in each history."""
+    if "_births" not in history.__dict__:
+        history.__dict__["_births"] = _found_births(history)
+    found: dict[int, Life] = history.__dict__["_births"]
+    return found
+
+
+def _found_births(history: SourceHistory) -> dict[int, Life]:
     seen = history.counts > 0
     totals = history.counts.sum(axis=1)
     first_seen = np.where(seen.any(axis=1), seen.argmax(axis=1), len(history.days))
