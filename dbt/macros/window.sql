@@ -17,15 +17,30 @@
 {# Whether some destination is matched by user and second, for which the texts of ids are kept. #}
 {% macro matched_by_user() %}
     {%- set destinations = source('inputs', 'input_destinations') -%}
-    {%- if not execute -%}{{ return(false) }}{%- endif -%}
+    {%- if not execute -%}{{ return(true) }}{%- endif -%}
     {{ return(run_query("select 1 from " ~ destinations ~ " where matching = 'user_time' limit 1").rows | length > 0) }}
 {% endmacro %}
 
-{# Whether some destination changes ids on the way, or nobody knows yet whether it does. #}
-{% macro ids_may_change() %}
-    {%- set destinations = source('inputs', 'input_destinations') -%}
+{#
+  Whether this step looks at a day, for ids that are changed on the way, that the run does not match: a quiet day. A day
+  that it does match has edges of its own.
+#}
+{% macro looks_at_quiet_days() %}
     {%- if not execute -%}{{ return(true) }}{%- endif -%}
-    {{ return(run_query("select 1 from " ~ destinations ~ " where edge_days > 0 limit 1").rows | length > 0) }}
+    {%- set sql -%}
+        select 1
+        from {{ ref('int_window_days') }} as window_days
+        inner join {{ source('inputs', 'input_destinations') }} as destinations
+            on window_days.destination = destinations.destination and destinations.edge_days > 0
+        left join {{ ref('int_open_days') }} as open_days
+            on
+                window_days.destination = open_days.destination
+                and window_days.day = open_days.day
+                and open_days.in_scope
+        where destinations.matching = 'message_id' and open_days.day is null
+        limit 1
+    {%- endset -%}
+    {{ return(run_query(sql).rows | length > 0) }}
 {% endmacro %}
 
 {#
@@ -240,3 +255,71 @@ select
     routed - no_identifier - bad_identifier - consent as want
 from consent
 {% endmacro %}
+
+{#
+  The expected grid of the step's messages with the bits of the days they stand on; of the keys in the relation `keys`
+  alone, where one is given.
+#}
+{% macro window_expected(keys=none) %}
+with
+
+named as {{ not_kept() }} (
+    {{ named_messages(
+        ref('int_messages'),
+        where=between_slots(slot_stretches(ref('int_window_slots')))
+        ~ (' and messages.message_key in (select k.message_key from ' ~ keys ~ ' as k)' if keys else '')
+    ) }}
+),
+
+window_messages as {{ not_kept() }} (
+    {{ window_messages('named', ref('int_window_slots')) }}
+)
+
+select * from (
+    {{ expected_grid('window_messages', more=['step_bits', 'name_number', 'received_day', 'landed_position']) }}
+) as expected
+{% endmacro %}
+
+{#
+  The days of this step that are carried on from int_day_matches and not matched anew: `days`, as literals in order, and
+  whether rows were added to them since (`with_new`) or they have been carried on in this run already.
+#}
+{% macro carried_days() %}
+    {#- Parsed as if there were some, so that dbt sees what is read then. -#}
+    {%- if not execute -%}{{ return({'days': [day_literal('2000-01-01')], 'with_new': true}) }}{%- endif -%}
+    {%- set rows = run_query(
+        'select ' ~ day_text('day') ~ ', with_new from ' ~ source('inputs', 'input_carried_days') ~ ' order by 1'
+    ).rows -%}
+    {%- set days = [] -%}
+    {%- for row in rows -%}{%- do days.append(day_literal(row[0])) -%}{%- endfor -%}
+    {{ return({'days': days, 'with_new': rows | length > 0 and rows[0][1]}) }}
+{% endmacro %}
+
+{# A table of ours as an earlier run or step left it, for what it is itself made of and that cannot `ref` it. #}
+{% macro earlier_table(name) -%}
+    {{ return(api.Relation.create(database=target.database, schema='reconciliation_work', identifier=name)) }}
+{%- endmacro %}
+
+{# The slot of a row of `messages` by a clock; null unless a destination counts by it, which keeps groups few. #}
+{% macro slot_in_use(clock, messages) -%}
+case
+            when '{{ clock }}' in (select d.clock from {{ source('inputs', 'input_destinations') }} as d)
+                then {{ quarter_hour(messages ~ '.' ~ clock) }}
+        end
+{%- endmacro %}
+
+{# What int_matches groups by besides the key, in order; names as texts, for a number is a run's own. #}
+{% macro match_columns() %}
+    {{ return([
+        'source', 'event_text', 'slot_timestamp', 'slot_received_at', 'slot_sent_at', 'slot_original_timestamp',
+        'no_identifier', 'bad_identifier', 'consent', 'want', 'want_id',
+    ]) }}
+{% endmacro %}
+
+{# A null of the type of such a column. #}
+{% macro null_match_column(column) -%}
+    {%- if column in ['source', 'event_text'] -%} cast(null as varchar)
+    {%- elif column.startswith('slot_') -%} cast(null as {{ type_timestamp() }})
+    {%- else -%} cast(null as bigint)
+    {%- endif -%}
+{%- endmacro %}
