@@ -44,7 +44,8 @@ class Carrying:
         self._before = self._made_of("state_positions")
         self._now = self._made_of("census_positions")
         self._grew_by = _shares(context)
-        self._only_grew = self._before is not None and self._now is not None and _only_grew(context)
+        self._only_grew = _only_grew(context)
+        self._noted: set[date] = set()
 
     def choose(self, todo: Collection[tuple[str, date]]) -> Carried | None:
         """Of the (destination, day) to match, those that the next step carries on; None when there are none."""
@@ -56,20 +57,18 @@ class Carrying:
         kept = self._kept()
         if not kept or _ids_may_change(self._context):
             return None
-        for with_new, made_of in ((True, self._before), (False, self._now)):
-            if with_new and not self._only_grew:
-                continue
-            days = [
-                day
-                for day in sorted(asked)
-                if day in kept
-                and kept[day][1] == made_of
-                and asked[day] <= kept[day][0]
-                and (not with_new or self._grew_by.get(day, 1.0) <= LARGEST_SHARE)
-            ]
+        # A day that is read whole may hold other rows than before, as many and in the same places.
+        with_new = {
+            day
+            for day, (_, made_of) in kept.items()
+            if self._only_grew and made_of == self._before and self._grew_by.get(day, 1.0) <= LARGEST_SHARE
+        }
+        as_it_is = {day for day, (_, made_of) in kept.items() if made_of == self._now and day in self._noted}
+        for new, ready in ((True, with_new), (False, as_it_is)):
+            days = [day for day in sorted(asked) if day in ready and asked[day] <= kept[day][0]]
             if days:
                 # A day is carried on for all destinations it was matched for: what is kept of it is of them together.
-                return Carried([(name, day) for day in days for name in sorted(kept[day][0])], with_new)
+                return Carried([(name, day) for day in days for name in sorted(kept[day][0])], new)
         return None
 
     def forget(self, days: Iterable[date]) -> None:
@@ -90,6 +89,7 @@ class Carrying:
             columns=list(TABLES["state_carried"]),
         )
         self._context.warehouse.append(f"{WORK}.state_carried", frame)
+        self._noted |= set(of_day)
 
     def end(self, opened: Collection[date]) -> None:
         """What this run had no reason to look at is made of its rows as well; what is old is let go.
@@ -104,19 +104,25 @@ class Carrying:
         oldest = self._context.as_of.date() - timedelta(days=KEPT_DAYS)
         if quiet and self._now is not None and self._now != self._before:
             warehouse.execute(
-                f"update {WORK}.state_carried set made_of = :now where day in :days", now=self._now, days=quiet
+                f"update {WORK}.state_carried set made_of = :now where day in :days",
+                now=self._now,
+                days=quiet,
             )
         warehouse.execute(f"delete from {WORK}.state_carried where day < :oldest", oldest=oldest)
         warehouse.execute(f"delete from {WORK}.int_day_matches where day < :oldest", oldest=oldest)
 
     def _kept(self) -> dict[date, tuple[set[str], str]]:
         frame = self._context.warehouse.frame(f"select * from {WORK}.state_carried")
-        return {as_day(row.day): (set(json.loads(row.destinations)), str(row.made_of)) for row in rows_of(frame)}
+        return {
+            as_day(row.day): (set(json.loads(row.destinations)), str(row.made_of)) for row in rows_of(frame)
+        }
 
     def _made_of(self, table: str) -> str | None:
         """Which rows of the landed tables are behind what is matched, under which contract; None: nobody knows."""
         frame = self._context.warehouse.frame(f"select kind, name, position, rows_total from {WORK}.{table}")
-        known = {(str(row.kind), str(row.name)): (int(row.position), int(row.rows_total)) for row in rows_of(frame)}
+        known = {
+            (str(row.kind), str(row.name)): (int(row.position), int(row.rows_total)) for row in rows_of(frame)
+        }
         workspace = self._context.workspace
         needed = {("source", each.name) for each in workspace.sources}
         needed |= {("destination", name) for name in _matched_by_id(self._context)}
@@ -149,7 +155,7 @@ def _ids_may_change(context: RunContext) -> bool:
 def _only_grew(context: RunContext) -> bool:
     """Whether every row that this run reads is known to be new: of a day that is read whole, nobody knows what left."""
     by_id = _matched_by_id(context)
-    read = [after for after in run_days(context, "source").values()]
+    read = list(run_days(context, "source").values())
     read += [after for (name, _), after in run_days(context, "destination").items() if name in by_id]
     return all(after is not None for after in read)
 
