@@ -237,7 +237,10 @@ class ReconProject:
         )
 
     def tables(self) -> dict[str, Counter[tuple[Any, ...]]]:
-        """Every table that a run leaves behind, but for which run it was."""
+        """Every table that a run leaves behind, but for which run it was and where its rows landed.
+
+        A day that is read again knows where its rows lie now, one that stays as it was need not.
+        """
         columns = self.warehouse.frame(
             "select table_schema || '.' || table_name as name, column_name as held "
             "from information_schema.columns where table_schema like 'reconciliation%' "
@@ -245,7 +248,7 @@ class ReconProject:
         )
         found = {}
         for name, held in columns.groupby("name")["held"]:
-            kept = [each for each in held if each != "run_id"]
+            kept = [each for each in held if each not in ("run_id", "landed_position")]
             if not name.startswith(f"{WORK}.stg_"):
                 found[str(name)] = self.rows(str(name), kept)
         return found

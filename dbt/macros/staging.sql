@@ -337,3 +337,29 @@
     where 1 = 0
     {%- endfor %}
 {% endmacro %}
+
+{#
+  The texts in the positions that `places` knows; none where the engine keeps no positions. A table that was made anew
+  has other rows there: who asks looks at what came.
+#}
+{% macro texts_at_positions(places) %}
+    {%- if keeps_positions() -%}
+    {{ landed_texts(places, "landed_position in (
+            select p.landed_position from " ~ places ~ " as p
+            where p.message_id is null and p.landed_position is not null and p.kind = <kind> and p.name = <name>
+        )") }}
+    {%- else -%}
+    select cast(null as varchar) as message_id
+    where 1 = 0
+    {%- endif -%}
+{% endmacro %}
+
+{# The texts on the days that `places` knows, of keys that are not in the relation `found`. #}
+{% macro texts_on_days(places, found) %}
+    {{- landed_texts(places, row_key('message_id') ~ " in (
+            select p.message_key from " ~ places ~ " as p
+            where
+                p.message_id is null and p.kind = <kind> and p.name = <name>
+                and p.message_key not in (select f.message_key from " ~ found ~ " as f)
+        )") }}
+{%- endmacro %}

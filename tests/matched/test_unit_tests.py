@@ -20,36 +20,74 @@ TRUTH_TABLES = {
 CHANGES = {
     "event_names_daily": [("or not sources.has_plan", "")],
     "int_cells_daily": [(" and messages > 0", "")],
-    "int_counted": [("order by named.event rows", "order by named.event desc rows")],
-    "int_delivered_ids": [("where copies > 0", "")],
+    "int_counted": [
+        ("order by named.event rows", "order by named.event desc rows"),
+        ("sum(deliveries.deliveries)", "count(*)"),
+        (" and destinations.matching = 'counts'", ""),
+    ],
     "int_deliveries": [
         ("when destinations.matching = 'user_time' then staged.user_id", "when true then staged.user_id")
     ],
-    "int_delivery_hours_daily": [(" and deliveries.day = open_days.day", "")],
+    "int_delivery_counts": [
+        (" and deliveries.day = open_days.day", ""),
+        ("count(*) - count(deliveries.delivery_key)", "count(deliveries.delivery_key)"),
+        ("    deliveries.event_name,\n", "    min(deliveries.event_name) as event_name,\n"),
+    ],
+    "int_delivery_hours_daily": [
+        (" and deliveries.day = open_days.day", ""),
+        ("sum(deliveries.deliveries)", "count(*)"),
+    ],
     "int_delivery_names_daily": [
-        ("left join {{ ref('int_route_names')", "inner join {{ ref('int_route_names')")
+        ("left join {{ ref('int_route_names')", "inner join {{ ref('int_route_names')"),
+        ("sum(deliveries) as bigint", "count(*) as bigint"),
     ],
     "int_differences": [
         ("cast(copies - 1 as bigint)", "cast(copies as bigint)"),
-        ("differences.destination = ids.destination and ", ""),
+        ("sum(deliveries.without_id)", "sum(deliveries.deliveries)"),
+        ("    where deliveries.without_id > 0\n", ""),
+        (" and destinations.matching = 'message_id'", ""),
     ],
     "int_export_counts": [("sum(messages)", "max(messages)")],
-    "int_far_deliveries": [
-        ("after=reach", "after=reach - 1"),
-        ("window_days.destination = deliveries.destination and ", ""),
-    ],
     "int_far_messages": [
         ("and singles.source is null", ""),
-        ("before=reach", "before=reach + 1"),
+        ("step_bits = 0", "true"),
     ],
     "int_hours_daily": [(", 'expected')", ")")],
     "int_id_differences": [
         ("min(day) as day", "max(day) as day"),
         ("coalesce(copies.copies, 0) = 1)", "coalesce(copies.copies, 0) = 9)"),
     ],
+    "int_id_places": [
+        ("sources.healthy or messages.message_id is not null", "sources.healthy"),
+        ("(sources.healthy or messages.message_id is not null)", "true"),
+        (" and destinations.healthy", ""),
+        ("    where deliveries.delivery_key not in (select m.message_key from of_messages as m)\n", ""),
+        ("case when message_id is null then 1 else 0 end, name", "name"),
+        ("name, day, landed_position\n        ) as place", "name, landed_position\n        ) as place"),
+        ("where place = 1", ""),
+    ],
     "int_identifier_shapes_daily": [
         ("coalesce(user_shape, 'null')", "user_shape"),
         ("max(messages) - sum(found)", "max(messages)"),
+    ],
+    "int_ids": [
+        (
+            "where {{ row_key('message_id') }} in (select p.message_key from {{ ref('int_id_places') }} as p)",
+            "",
+        ),
+        ("    select message_key, message_id from found\n    union all\n", ""),
+        ("min(message_id) as message_id\nfrom texts\ngroup by 1", "message_id\nfrom texts"),
+    ],
+    "int_kept_deliveries": [
+        ("after=reach", "after=reach - 1"),
+        ("deliveries.destination = window_days.destination and ", ""),
+        ("    and destinations.matching = 'message_id'\n", ""),
+        ("matches.message_key is not null\n    )", "matches.message_key is not null\n    ) is not false"),
+    ],
+    "int_kept_messages": [
+        ("before=reach", "before=reach + 1"),
+        ("{{ between_slots(stretches) }}", "1 = 0"),
+        ("step_bits(stretches)", "step_bits([])"),
     ],
     "int_known_copies": [(" and r.after_position is null", ""), ("after=var('dedupe_days')", "after=0")],
     "int_leaving_days": [
@@ -61,6 +99,7 @@ CHANGES = {
         ("and far.day <> read_deliveries.day", ""),
         ("and links.message_key not in", "and links.message_key in"),
         (" where r.linked", ""),
+        (" where step_bits <> 0", ""),
         ("and (exported.day is not null or received.day is not null)", ""),
         ("            and open_days.in_scope\n", ""),
     ],
@@ -75,15 +114,17 @@ CHANGES = {
         ("messages.source = days.source and ", ""),
     ],
     "int_messages": [
-        ("and known.received_day <= firsts.received_day", ""),
+        ("        and known.received_day <= firsts.received_day\n", ""),
         ("order by received_at, source", "order by received_at desc, source"),
         ("sources.has_plan and ", ""),
     ],
     "int_missing": [
         ("        or run.as_of <", "        and run.as_of <"),
         ("coalesce(messages.message_id, ids.message_id)", "messages.message_id"),
+        ("    where step_bits <> 0\n", ""),
+        ("{%- if matched_by_user() %}", "{%- if false %}"),
+        ("    union\n    select message_key", "    union all\n    select message_key"),
     ],
-    "int_missing_ids": [("row_key('message_id')", "row_key('upper(message_id)')")],
     "int_names": [("routes.event is null", "routes.event is not null")],
     "int_not_expected_daily": [(", 'consent')", ")")],
     "int_open_days": [("days.day >= run.from_day", "days.day > run.from_day")],
@@ -103,10 +144,11 @@ CHANGES = {
     "int_user_matches": [
         ("[0, 1, -1]", "[0, 1, 2]"),
         ("bits_and('expected.want', 'expected.step_bits')", "'expected.want'"),
+        ("set asked = matched_by_user()", "set asked = not matched_by_user()"),
     ],
     "int_variant_matches": [
         ("where message_rank = 1 and delivery_rank = 1", "where delivery_rank = 1"),
-        ("coalesce(messages.message_id, ids.message_id)", "messages.message_id"),
+        (" where m.step_bits <> 0", ""),
     ],
     "int_versions_daily": [("sum(messages)", "max(messages)")],
     "int_window_days": [("then 900 else", "then 901 else"), ("    union\n", "    union all\n")],
@@ -119,8 +161,10 @@ CHANGES = {
         ("when not messages.has_user_id", "when messages.has_user_id"),
     ],
     "int_window_messages": [
-        (".clock = '{{ clock }}' and ", ".clock <> '' and "),
-        ('~ type_timestamp() ~ ")", 900)', '~ type_timestamp() ~ ")", 0)'),
+        ("stretches if each[0] == clock", "stretches"),
+        ("of_clock[-1][2]", "of_clock[-1][1]"),
+        ("else bits_or(bits.of_all, of_clock)", "else bits.of_all"),
+        ("< cast('{{ each[2] }}'", "<= cast('{{ each[2] }}'"),
     ],
     "int_window_slots": [
         ("local_slots.timezone = window_days.timezone", "local_slots.timezone <> ''"),

@@ -21,6 +21,7 @@ BY_THE_FLOW = {
     "any_of",
     "broken_list",
     "in_clustered_order",
+    "keeps_positions",
     "kept",
     "landed_position",
     "not_kept",

@@ -139,6 +139,23 @@ def _keys_and_bits() -> Iterator[Row]:
     for values, expected in [((1, 4, 4), 5), ((None, 8), 8), ((None, None), None), ((2**61, 1), 2**61 + 1)]:
         yield Row("bits_any", "bits_any('a')", tuple({"a": ("whole", value)} for value in values), expected)
     yield Row("bits_any", "bits_any(bit('a'))", ({"a": ("whole", 3)}, {"a": ("whole", 5)}), 40)
+    # Bit 0 twice is as much as bit 1 once.
+    for places, expected in [
+        ((3,), False),
+        ((3, 3), True),
+        ((0, 0, 1), True),
+        ((0, 1, 2), False),
+        ((0, 0), True),
+        ((61, 0, 61), True),
+        ((61, 0), False),
+    ]:
+        yield Row(
+            "some_bit_twice",
+            "some_bit_twice(bit('a'))",
+            tuple({"a": ("whole", place)} for place in places),
+            expected,
+        )
+    yield Row("some_bit_twice", "'not ' ~ some_bit_twice(bit('a'))", ({"a": ("whole", 3)},), True)
 
 
 def _clocks() -> Iterator[Row]:
@@ -463,6 +480,7 @@ def _staged() -> Iterator[Row]:
         columns={"a": "text", "z": "text"},
         answer="time",
     )
+    yield from _stretches()
     yield from _table(
         "identifier_shape",
         "identifier_shape('a')",
@@ -477,3 +495,64 @@ def _staged() -> Iterator[Row]:
         ],
         columns={"a": "text"},
     )
+
+
+def _stretches() -> Iterator[Row]:
+    """The slots of a step as stretches, and the bits that a message has by them."""
+    slots = " union all ".join(
+        f"select '{clock}' as clock, cast('2026-11-{slot}:00' as {{type}}) as slot, {bits} as bits"
+        for clock, slot, bits in [
+            # As they may come out of a table: in no order.
+            ("timestamp", "02 00:00", 3),
+            ("timestamp", "01 23:30", 1),
+            ("timestamp", "01 23:45", 1),
+            ("timestamp", "02 00:15", 3),
+            # The same destinations after a gap, and on another clock.
+            ("timestamp", "02 01:00", 3),
+            ("timestamp", "02 01:15", 1),
+            ("received_at", "02 00:30", 1),
+        ]
+    )
+    asked = f"""slot_stretches("({slots}) as slots" | replace('{{type}}', dbt.type_timestamp()))"""
+    yield Row(
+        "slot_stretches",
+        f"text_literal({asked} | tojson)",
+        ({"a": ("whole", 1)},),
+        json.dumps(
+            [
+                [clock, f"2026-11-{opens}:00.000000", f"2026-11-{closes}:00.000000", bits]
+                for clock, opens, closes, bits in [
+                    ("received_at", "02 00:30", "02 00:45", 1),
+                    ("timestamp", "01 23:30", "02 00:00", 1),
+                    ("timestamp", "02 00:00", "02 00:30", 3),
+                    ("timestamp", "02 01:00", "02 01:15", 3),
+                    ("timestamp", "02 01:15", "02 01:30", 1),
+                ]
+            ]
+        ),
+    )
+    stretches = json.dumps(
+        [
+            ["received_at", "2026-11-02 00:30:00", "2026-11-02 00:45:00", 4],
+            ["timestamp", "2026-11-01 23:30:00", "2026-11-02 00:00:00", 1],
+            ["timestamp", "2026-11-02 01:00:00", "2026-11-02 01:30:00", 2**61],
+        ]
+    )
+    for by_timestamp, by_arrival, bits, between in [
+        ("2026-11-01 23:30:00", "2026-11-02 00:45:00", 1, True),
+        ("2026-11-01 23:59:59.999999", "2026-11-02 00:44:59.999999", 5, True),
+        ("2026-11-02 01:29:59", "2026-11-02 00:30:00", 2**61 + 4, True),
+        # Between the stretches of its clock, before the first and at the end of the last.
+        ("2026-11-02 00:00:00", "2026-11-01 23:30:00", 0, True),
+        ("2026-11-01 23:29:59", "2026-11-02 00:29:59", 0, False),
+        ("2026-11-02 01:30:00", "2026-11-02 00:45:00", 0, False),
+        ("2026-11-02 00:00:00", None, 0, True),
+        (None, "2026-11-02 00:30:00", 4, True),
+    ]:
+        # Macros that read a relation by its name: in the truth table's own place it is called t.
+        row = {"timestamp": ("time", by_timestamp), "received_at": ("time", by_arrival)}
+        for macro, expected in {"step_bits": bits, "between_slots": between}.items():
+            yield Row(macro, f"{macro}({stretches}) | replace('messages.', 't.')", (row,), expected)
+    row = {"timestamp": ("time", "2026-11-02 01:00:00"), "received_at": ("time", None)}
+    yield Row("step_bits", "step_bits([])", (row,), 0)
+    yield Row("between_slots", "between_slots([])", (row,), False)

@@ -18,8 +18,7 @@ inner join {{ source('inputs', 'run_received_days') }} as days
 where
     messages.landed_position > days.after_position
     and {{ on_window_days('messages.received_day', 'run_received_days') }}
-    and {{ between_slots(stretches) }}
-    and {{ step_bits(stretches) }} <> 0
+    and {{ on_slots(stretches) }}
 union
 select deliveries.delivery_key as message_key
 from {{ ref('int_deliveries') }} as deliveries

@@ -3,6 +3,7 @@
   most of what they weigh. One row per key whose text is not kept: the message that has it, or else a delivery.
 -#}
 {{ config(materialized='table') }}
+{%- set carried = carried_days() %}
 with
 
 differing as (
@@ -23,9 +24,30 @@ of_messages as (
         on messages.source = sources.source and (sources.healthy or messages.message_id is not null)
 ),
 
+{%- if carried.days %}
+
+-- What differed of these days before has been told with its text.
+told as (
+    select
+        differences.message_key,
+        'source' as kind,
+        cast(null as varchar) as name,
+        cast(null as date) as day,
+        cast(null as bigint) as landed_position,
+        differences.message_id
+    from {{ earlier_table('int_differences') }} as differences
+    inner join differing on differences.message_key = differing.message_key
+    where differences.message_id is not null and differences.day in ({{ carried.days | join(', ') }})
+),
+{%- endif %}
+
 places as (
     select * from of_messages
     union all
+    {%- if carried.days %}
+    select * from told
+    union all
+    {%- endif %}
     select
         deliveries.delivery_key as message_key,
         'destination' as kind,

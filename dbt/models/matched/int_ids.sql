@@ -6,10 +6,7 @@
 with
 
 at_positions as (
-    {{ landed_texts(ref('int_id_places'), "landed_position in (
-        select p.landed_position from " ~ ref('int_id_places') ~ " as p
-        where p.message_id is null and p.landed_position is not null and p.kind = <kind> and p.name = <name>
-    )") if keeps_positions() else 'select cast(null as varchar) as message_id where 1 = 0' }}
+    {{ texts_at_positions(ref('int_id_places')) }}
 ),
 
 -- A table that was made anew with the same rows has others in these positions.
@@ -20,12 +17,7 @@ found as (
 ),
 
 on_days as (
-    {{ landed_texts(ref('int_id_places'), row_key('message_id') ~ " in (
-        select p.message_key from " ~ ref('int_id_places') ~ " as p
-        where
-            p.message_id is null and p.kind = <kind> and p.name = <name>
-            and p.message_key not in (select f.message_key from found as f)
-    )") }}
+    {{ texts_on_days(ref('int_id_places'), found='found') }}
 ),
 
 texts as (

@@ -10,7 +10,7 @@
   on one day only (only_day), for at its ends a day shares its hours with the next one.
 -#}
 {%- set carried = carried_days() %}
--- depends_on: {{ ref('int_window_expected') }}
+-- depends_on: {{ ref('int_window_expected') }}, {{ ref('int_window_deliveries') }}
 with
 
 id_bits as (
@@ -32,12 +32,8 @@ delivered as (
         delivery_key,
         {{ bits_any(bit('bit_index')) }} as got,
         {{ some_bit_twice(bit('bit_index')) }} as repeated
-    from {{ ref('int_window_deliveries') }}
-    where
-        matching = 'message_id' and event is not null and delivery_key is not null
-        {%- if carried.days %}
-        and delivery_key in (select a.message_key from {{ ref('int_asked_keys') }} as a)
-        {%- endif %}
+    from {% if carried.days %}({{ window_deliveries(ref('int_asked_keys')) }}){% else %}{{ ref('int_window_deliveries') }}{% endif %} as deliveries
+    where matching = 'message_id' and event is not null and delivery_key is not null
     group by 1
 ),
 

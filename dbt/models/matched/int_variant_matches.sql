@@ -14,6 +14,10 @@ missing as (
     inner join {{ ref('int_ids') }} as ids on differences.message_key = ids.message_key
     where
         differences.wanted and differences.copies = 0
+        -- Outside of this step a message is its own step's: what answers it there may lie out of reach here.
+        and differences.message_key in (
+            select m.message_key from {{ ref('int_kept_messages') }} as m where m.step_bits <> 0
+        )
         and differences.destination in (
             select d.destination from {{ ref('int_id_differences') }} as d where not d.wanted
         )
