@@ -95,8 +95,8 @@
 {# The condition that rows of `messages` stand in a stretch of this step; where one follows the other the bounds say it. #}
 {% macro on_slots(stretches) -%}
     {%- set gaps = namespace(found=stretches | map('first') | unique | list | length > 1) -%}
-    {%- for each in stretches if loop.index0 and stretches[loop.index0 - 1][2] != each[1] -%}
-        {%- set gaps.found = true -%}
+    {%- for each in stretches -%}
+        {%- if not loop.first and loop.previtem[2] != each[1] -%}{%- set gaps.found = true -%}{%- endif -%}
     {%- endfor -%}
     {{ between_slots(stretches) }}
     {%- if gaps.found %}
