@@ -351,6 +351,10 @@ select * from (
     {{ return(api.Relation.create(database=target.database, schema='reconciliation_work', identifier=name)) }}
 {%- endmacro %}
 
+{# One macro each, so that a unit test can put rows of its own in the place of either. #}
+{% macro earlier_day_matches() -%} {{ earlier_table('int_day_matches') }} {%- endmacro %}
+{% macro earlier_differences() -%} {{ earlier_table('int_differences') }} {%- endmacro %}
+
 {# The slot of a row of `messages` by a clock; null unless a destination counts by it, which keeps groups few. #}
 {% macro slot_in_use(clock, messages) -%}
 case

@@ -176,7 +176,8 @@ def test_a_day_that_is_asked_for_is_matched_anew(mail: ReconProject, steps: list
     # Changed where it stands: nobody sees it in a table that is followed by position, so its owner asks for the day.
     mail.warehouse.execute("update exports.mail set event_name = 'Read' where message_id = 'm2'")
     mail.landed["deliveries"] = [
-        replace(each, event_name="Read") if each.message_id == "m2" else each for each in mail.landed["deliveries"]
+        replace(each, event_name="Read") if each.message_id == "m2" else each
+        for each in mail.landed["deliveries"]
     ]
     mail.run(NOW + HOUR, day(2), day(2), until="published")
     assert _carried(steps) == []

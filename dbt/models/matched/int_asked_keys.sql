@@ -31,11 +31,11 @@ where
 union
 {%- endif %}
 select message_key
-from {{ earlier_table('int_day_matches') }}
+from {{ earlier_day_matches() }}
 where message_key is not null and day in ({{ carried.days | join(', ') }})
 union
 select message_key
-from {{ earlier_table('int_differences') }}
+from {{ earlier_differences() }}
 where message_key is not null and day in ({{ carried.days | join(', ') }})
 union
 select message_key

@@ -24,10 +24,11 @@ of_messages as (
         on messages.source = sources.source and (sources.healthy or messages.message_id is not null)
 ),
 
-{%- if carried.days %}
-
--- What differed of these days before has been told with its text.
-told as (
+places as (
+    select * from of_messages
+    union all
+    {%- if carried.days %}
+    -- What differed of these days before has been told with its text.
     select
         differences.message_key,
         'source' as kind,
@@ -35,17 +36,9 @@ told as (
         cast(null as date) as day,
         cast(null as bigint) as landed_position,
         differences.message_id
-    from {{ earlier_table('int_differences') }} as differences
+    from {{ earlier_differences() }} as differences
     inner join differing on differences.message_key = differing.message_key
     where differences.message_id is not null and differences.day in ({{ carried.days | join(', ') }})
-),
-{%- endif %}
-
-places as (
-    select * from of_messages
-    union all
-    {%- if carried.days %}
-    select * from told
     union all
     {%- endif %}
     select

@@ -10,7 +10,12 @@
   on one day only (only_day), for at its ends a day shares its hours with the next one.
 -#}
 {%- set carried = carried_days() %}
--- depends_on: {{ ref('int_window_expected') }}, {{ ref('int_window_deliveries') }}
+{%- set expected = ref('int_window_expected') %}
+{%- set deliveries = ref('int_window_deliveries') %}
+{%- if carried.days %}
+{%- set expected = '(' ~ window_expected(ref('int_asked_keys')) ~ ')' %}
+{%- set deliveries = '(' ~ window_deliveries(ref('int_asked_keys')) ~ ')' %}
+{%- endif %}
 with
 
 id_bits as (
@@ -23,55 +28,22 @@ wanted as (
     select
         expected.*,
         {{ bits_and('expected.want', 'id_bits.bits') }} as want_id
-    from {% if carried.days %}({{ window_expected(ref('int_asked_keys')) }}){% else %}{{ ref('int_window_expected') }}{% endif %} as expected
+    from {{ expected }} as expected
     cross join id_bits
 ),
 
 delivered as (
     select
-        delivery_key,
-        {{ bits_any(bit('bit_index')) }} as got,
-        {{ some_bit_twice(bit('bit_index')) }} as repeated
-    from {% if carried.days %}({{ window_deliveries(ref('int_asked_keys')) }}){% else %}{{ ref('int_window_deliveries') }}{% endif %} as deliveries
-    where matching = 'message_id' and event is not null and delivery_key is not null
+        deliveries.delivery_key,
+        {{ bits_any(bit('deliveries.bit_index')) }} as got,
+        {{ some_bit_twice(bit('deliveries.bit_index')) }} as repeated
+    from {{ deliveries }} as deliveries
+    where
+        deliveries.matching = 'message_id'
+        and deliveries.event is not null
+        and deliveries.delivery_key is not null
     group by 1
 ),
-
-{%- if carried.days %}
-
--- What int_day_matches has counted of the messages that are asked again: all that were there when it was made, but for
--- those that it has as a row of their own.
-counted as (
-    select
-        days.day,
-        wanted.source,
-        wanted.event_text,
-        {{ quarter_hour('wanted.timestamp') }} as slot_timestamp,
-        {%- for clock in ['received_at', 'sent_at', 'original_timestamp'] %}
-        {{ slot_in_use(clock, 'wanted') }} as slot_{{ clock }},
-        {%- endfor %}
-        wanted.no_identifier,
-        wanted.bad_identifier,
-        wanted.consent,
-        wanted.want,
-        wanted.want_id
-    from wanted
-    cross join (
-        {%- for day in carried.days %}
-        select {{ day }} as day{{ ' union all' if not loop.last }}
-        {%- endfor %}
-    ) as days
-    left join {{ source('inputs', 'run_received_days') }} as received
-        on wanted.source = received.source and wanted.received_day = received.day
-    left join {{ earlier_table('int_day_matches') }} as kept
-        on kept.day = days.day and kept.message_key = wanted.message_key and kept.source is not null
-    where
-        kept.message_key is null
-        {%- if carried.with_new %}
-        and (received.day is null or wanted.landed_position <= received.after_position)
-        {%- endif %}
-),
-{%- endif %}
 
 joined as (
     select
@@ -150,26 +122,49 @@ named as (
         {{ column }},
         {%- endfor %}
         messages
-    from {{ earlier_table('int_day_matches') }}
+    from {{ earlier_day_matches() }}
     where message_key is null and day in ({{ carried.days | join(', ') }})
     union all
+    -- Less what int_day_matches has counted of the messages that are asked again: all that were there when it was made,
+    -- but for those that it has as a row of their own.
     select
         counted.day as only_day,
         cast(null as {{ key_type() }}) as message_key,
-        counted.source,
-        counted.event_text,
-        counted.slot_timestamp,
-        counted.slot_received_at,
-        counted.slot_sent_at,
-        counted.slot_original_timestamp,
-        counted.no_identifier,
-        counted.bad_identifier,
-        counted.consent,
-        counted.want,
-        counted.want_id,
+        {%- for column in match_columns() %}
+        counted.{{ column }},
+        {%- endfor %}
         cast(-count(*) as bigint) as messages
-    from counted
-    group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
+    from (
+        select
+            days.day,
+            wanted.source,
+            wanted.event_text,
+            {{ quarter_hour('wanted.timestamp') }} as slot_timestamp,
+            {%- for clock in ['received_at', 'sent_at', 'original_timestamp'] %}
+            {{ slot_in_use(clock, 'wanted') }} as slot_{{ clock }},
+            {%- endfor %}
+            wanted.no_identifier,
+            wanted.bad_identifier,
+            wanted.consent,
+            wanted.want,
+            wanted.want_id
+        from wanted
+        cross join (
+            {%- for day in carried.days %}
+            select {{ day }} as day{{ ' union all' if not loop.last }}
+            {%- endfor %}
+        ) as days
+        left join {{ source('inputs', 'run_received_days') }} as received
+            on wanted.source = received.source and wanted.received_day = received.day
+        left join {{ earlier_day_matches() }} as kept
+            on days.day = kept.day and wanted.message_key = kept.message_key and kept.source is not null
+        where
+            kept.message_key is null
+            {%- if carried.with_new %}
+            and (received.day is null or wanted.landed_position <= received.after_position)
+            {%- endif %}
+    ) as counted
+    group by counted.day{% for column in match_columns() %}, counted.{{ column }}{% endfor %}
     {%- endif %}
 )
 
