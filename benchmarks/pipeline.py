@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
+import tracemalloc
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -39,24 +40,30 @@ def environment(folder: Path, limits: dict[str, str], product: Path) -> dict[str
 
 
 def run_apart(
-    folder: Path, traffic: Traffic, days: int, limits: dict[str, str], product: Path
+    folder: Path, traffic: Traffic, days: int, limits: dict[str, str], product: Path, *, traced: bool = False
 ) -> dict[str, Any]:
     """`run` in a process of its own, as of the noon after so many days; its books are in `books.parquet`."""
     answer: dict[str, Any] = apart(
         "pipeline",
         "run",
-        {"as_of": traffic.as_of(days), "run_id": f"benchmark_{days}", "books": folder / "books.parquet"},
+        {
+            "as_of": traffic.as_of(days),
+            "run_id": f"benchmark_{days}",
+            "books": folder / "books.parquet",
+            "traced": traced,
+        },
         environment(folder, limits, product),
     )
     return answer
 
 
-def run(as_of: str, run_id: str, books: str) -> dict[str, Any]:
+def run(as_of: str, run_id: str, books: str, traced: bool = False) -> dict[str, Any]:
     """One run as of then, in the workspace that the environment names, from a parsed project on.
 
     Start-up (imports and the parse of a project already known to dbt) is measured apart. The books go to the
     parquet file `books`. Answers seconds, processor seconds, megabytes written and rows of each stage, seconds
     of each model, peak memory before any row and at the end, and the size of the warehouse before and after.
+    When `traced`, which costs time, also the most that Python and numpy held during the stages.
     """
     began = time.perf_counter()
     from dagster_project.session import context_of
@@ -81,6 +88,8 @@ def run(as_of: str, run_id: str, books: str) -> dict[str, Any]:
     context.dbt.manifest()
     parsed = time.perf_counter()
     before_mb, held_before = peak_mb(), _held_mb(context.warehouse)
+    if traced:
+        tracemalloc.start()
     measures: list[dict[str, Any]] = []
     models: dict[str, float] = {}
     for name, stage, rows in stages:
@@ -89,8 +98,11 @@ def run(as_of: str, run_id: str, books: str) -> dict[str, Any]:
         measures.append({"stage": name, "rows": _rows(done, rows), **spent.numbers()})
         for model in getattr(done, "models", []):
             models[model.name] = models.get(model.name, 0.0) + model.seconds
+    python_mb = tracemalloc.get_traced_memory()[1] / 1e6 if traced else None
+    tracemalloc.stop()
     _write_books(context.warehouse, books)
     return {
+        "python_mb": python_mb,
         "stages": measures,
         "models": models,
         "imports": imported - began,

@@ -4,6 +4,7 @@
     .venv/bin/python benchmarks/run.py --size 10M --destinations 30
     .venv/bin/python benchmarks/run.py --daily 10M --history 4      nightly runs
     .venv/bin/python benchmarks/run.py --flat                       the same night after 7 to 365 days
+    .venv/bin/python benchmarks/run.py --python-memory              what Python holds, by messages a day
     .venv/bin/python benchmarks/run.py --backfill --size 100M --memory 8GB
     .venv/bin/python benchmarks/run.py --peers                      reladiff, datacompy, Soda, pandas
     .venv/bin/python benchmarks/run.py --demo
@@ -28,6 +29,7 @@ from demo import demo
 from flat import HISTORIES, flat
 from meter import HERE
 from month import backfill, month
+from python_memory import PER_DAY, python_memory
 from startup import start_up
 from table import Report
 from traffic import Traffic
@@ -39,7 +41,10 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="recon_benchmark_", dir=options.folder))
     limits = {"threads": str(options.threads)} | ({"memory_limit": options.memory} if options.memory else {})
     product = Path(options.product).resolve()
-    chosen = [options.daily, options.flat, options.backfill, options.peers, options.demo]
+    chosen = [
+        *(options.daily, options.flat, options.backfill, options.peers, options.demo),
+        options.python_memory,
+    ]
     report.say(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before; limits of both: {limits}\n")
     try:
         if not any(chosen):
@@ -57,6 +62,9 @@ def main() -> None:
         if options.peers:
             per_day = options.size // options.days
             against_peers(report, folder / "peers", per_day, options.days, options.repeats, limits, product)
+        if options.python_memory:
+            sizes = [_number(each) for each in options.python_memory.split(",")]
+            python_memory(report, folder / "memory", sizes, options.destinations, limits, product)
         if options.demo:
             demo(report, folder / "demo", product)
     finally:
@@ -140,6 +148,13 @@ def _options() -> argparse.Namespace:
     parts.add_argument("--backfill", action="store_true", help="a month in one `recon run`")
     parts.add_argument(
         "--peers", action="store_true", help="other tools, one destination against --size messages"
+    )
+    parts.add_argument(
+        "--python-memory",
+        metavar="SIZES",
+        nargs="?",
+        const=",".join(map(str, PER_DAY)),
+        help="what Python holds, by messages a day",
     )
     parts.add_argument("--demo", action="store_true", help="`recon demo` and its next day")
     limits = parser.add_argument_group("where and how")

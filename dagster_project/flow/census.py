@@ -173,7 +173,7 @@ def forget_other_version(warehouse: Warehouse, dbt: DbtProject) -> None:
             session.execute(f"drop table if exists {table}")
         for table in (
             *("state_census", "state_open_days", "state_contracts", "state_read", "state_matched"),
-            *("state_positions", "census_positions"),
+            *("state_positions", "census_positions", "state_carried"),
         ):
             session.execute(f"delete from {WORK}.{table}")
 
@@ -248,7 +248,8 @@ def remember(warehouse: Warehouse, workspace: Workspace, dbt: DbtProject) -> Non
         sql = pd.DataFrame([{"kind": "sql", "name": "dbt", "fingerprint": dbt.fingerprint()}])
         session.replace(f"{WORK}.state_contracts", pd.concat([done, kept, sql]), CONTRACTS)
         for table in (
-            *("input_received_days", "input_export_days", "input_step_days", "input_recalled_keys"),
+            *("input_received_days", "input_export_days", "input_step_days", "input_carried_days"),
+            "input_recalled_keys",
             *("run_received_days", "run_export_days", "state_read", "state_matched", "state_open_days"),
         ):
             session.execute(f"delete from {WORK}.{table}")

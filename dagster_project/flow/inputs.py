@@ -102,6 +102,7 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
     "input_received_days": {"source": "varchar", "day": "date", "after_position": "bigint"},
     "input_export_days": {"destination": "varchar", "day": "date", "after_position": "bigint"},
     "input_step_days": {"destination": "varchar", "day": "date"},
+    "input_carried_days": {"day": "date", "with_new": "boolean"},
     "input_recalled_keys": {"message_key": "key", "linked": "boolean"},
     "run_received_days": {"source": "varchar", "day": "date", "after_position": "bigint"},
     "run_export_days": {"destination": "varchar", "day": "date", "after_position": "bigint"},
@@ -129,6 +130,8 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
         "sample": "varchar",
     },
     "state_matched": {"destination": "varchar", "day": "date", "as_of": "timestamp"},
+    # Days whose matches are kept to be carried on: for which destinations, and of which landed rows.
+    "state_carried": {"day": "date", "destinations": "varchar", "made_of": "varchar"},
     "state_open_days": {"destination": "varchar", "day": "date"},
     "diagnosis_limits": {
         "destination": "varchar",

@@ -8,6 +8,7 @@ from typing import Final
 
 import pandas as pd
 
+from dagster_project.flow.carried import Carried, Carrying
 from dagster_project.flow.census import as_day, rows_of
 from dagster_project.flow.context import RunContext
 from dagster_project.flow.inputs import TABLES, WORK
@@ -32,6 +33,7 @@ MODELS = [
     "int_window_messages",
     "int_window_expected",
     "int_window_deliveries",
+    "int_asked_keys",
     "int_matches",
     "int_kept_messages",
     "int_kept_deliveries",
@@ -45,6 +47,7 @@ MODELS = [
     "int_missing",
     "int_delivery_counts",
     "int_differences",
+    "int_day_matches",
     "int_outcomes",
     "int_counted",
     "int_cells_daily",
@@ -82,17 +85,28 @@ def match(context: RunContext) -> Matched:
     models: list[ModelResult] = []
     done = matched_already(context)
     first = True
+    carrying = Carrying(context)
     while todo := [pair for pair in open_days(context) if pair not in done]:
-        steps = in_steps({day for _, day in todo}, rows, limit)
-        days = set(steps[0])
-        step = [pair for pair in todo if pair[1] in days]
-        told(context, "matched", steps[0], len(steps))
+        carried = carrying.choose(todo)
+        if carried is not None:
+            step = carried.pairs
+            left = {day for _, day in todo} - {day for _, day in step}
+            told(context, "matched", sorted({day for _, day in step}), 1 + len(in_steps(left, rows, limit)))
+        else:
+            steps = in_steps({day for _, day in todo}, rows, limit)
+            days = set(steps[0])
+            step = [pair for pair in todo if pair[1] in days]
+            told(context, "matched", steps[0], len(steps))
         write_days(context, "input_step_days", step)
+        _write_carried(context, carried)
         _recall(context)
+        carrying.forget(day for _, day in step)
         models = added(models, context.dbt.run([*VIEWS, *MODELS] if first else MODELS))
         first = False
         _note(context, step)
+        carrying.note(step)
         done = matched_already(context)
+    carrying.end(_days_that_were_open(context))
     if first:
         # Nothing is open: what earlier runs found still needs its views.
         models = context.dbt.run(VIEWS)
@@ -139,6 +153,18 @@ def _look_beyond_edges(context: RunContext) -> None:
         f"and not exists (select 1 from {WORK}.int_cells_daily as c "
         "where c.destination = input_destinations.destination and c.matched_by = 'message_id_variant'))"
     )
+
+
+def _write_carried(context: RunContext, carried: Carried | None) -> None:
+    """Hand to SQL which days of the step are carried on; none where all are matched anew."""
+    rows = [(day, carried.with_new) for day in sorted({day for _, day in carried.pairs})] if carried else []
+    frame = pd.DataFrame(rows, columns=list(TABLES["input_carried_days"]))
+    context.warehouse.replace(f"{WORK}.input_carried_days", frame, TABLES["input_carried_days"])
+
+
+def _days_that_were_open(context: RunContext) -> set[date]:
+    frame = context.warehouse.frame(f"select distinct day from {WORK}.int_open_days")
+    return {as_day(day) for day in frame["day"]}
 
 
 def _recall(context: RunContext) -> None:

@@ -233,6 +233,13 @@
 {% macro duckdb__not_kept() -%} not materialized {%- endmacro %}
 {% macro snowflake__not_kept() -%} {%- endmacro %}
 
+{# Behind `as` of a CTE: made first and by itself, whatever it is joined to. #}
+{% macro kept_once() -%}
+    {{ return(adapter.dispatch('kept_once')()) }}
+{%- endmacro %}
+{% macro duckdb__kept_once() -%} materialized {%- endmacro %}
+{% macro snowflake__kept_once() -%} {%- endmacro %}
+
 {#
   Where a row landed in its table, as a number that grows with every row that is appended; null where the engine
   keeps no such number, or the relation is no table of its own.

@@ -3,6 +3,7 @@
   most of what they weigh. One row per key whose text is not kept: the message that has it, or else a delivery.
 -#}
 {{ config(materialized='table') }}
+{%- set carried = carried_days() %}
 with
 
 differing as (
@@ -26,6 +27,20 @@ of_messages as (
 places as (
     select * from of_messages
     union all
+    {%- if carried.days %}
+    -- What differed of these days before has been told with its text.
+    select
+        differences.message_key,
+        'source' as kind,
+        cast(null as varchar) as name,
+        cast(null as date) as day,
+        cast(null as bigint) as landed_position,
+        differences.message_id
+    from {{ earlier_differences() }} as differences
+    inner join differing on differences.message_key = differing.message_key
+    where differences.message_id is not null and differences.day in ({{ carried.days | join(', ') }})
+    union all
+    {%- endif %}
     select
         deliveries.delivery_key as message_key,
         'destination' as kind,

@@ -4,6 +4,7 @@
   a match. Whoever runs the steps does these days again. One row per destination, day and key.
 -#}
 {{ config(materialized='table') }}
+{%- set looks_beside = looks_at_quiet_days() %}
 with
 
 destinations as (
@@ -54,12 +55,7 @@ cast({{ local_time(
 ) }} as date)
 {%- endset %}
 
-{% set moment -%}
-case quiet.clock when 'received_at' then messages.received_at when 'sent_at' then messages.sent_at
-when 'original_timestamp' then messages.original_timestamp else messages.timestamp end
-{%- endset %}
-
-{% if ids_may_change() %}
+{% if looks_beside %}
 -- Days that the step looks at whole for halves that parted over midnight, and that this run does not match. A day that
 -- it does match has such edges of its own: there the pair is found without being told.
 quiet_days as (
@@ -79,18 +75,28 @@ quiet_days as (
     where destinations.edge_days > 0 and open_days.day is null
 ),
 
+-- By slot, and not by the stretch of time, for which an engine would sort all messages of the step.
+quiet_slots as (
+    select distinct slots.clock, slots.slot
+    from {{ ref('int_window_slots') }} as slots
+    inner join quiet_days
+        on slots.clock = quiet_days.clock and slots.slot >= quiet_days.opens and slots.slot < quiet_days.closes
+),
+
 quiet_messages as (
+    {%- for clock in clocks_in_use() %}
     select messages.message_key
     from {{ ref('int_window_messages') }} as messages
-    inner join (select distinct clock, opens, closes from quiet_days) as quiet
-        on {{ moment }} >= quiet.opens and {{ moment }} < quiet.closes
+    where {{ quarter_hour('messages.' ~ clock) }} in (select q.slot from quiet_slots as q where q.clock = '{{ clock }}')
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
 ),
 
 {%- endif %}
 
 -- One after the other: an `or` of the two would have every row of the step asked.
 held as (
-    {%- if ids_may_change() %}
+    {%- if looks_beside %}
     select deliveries.destination, deliveries.day, deliveries.delivery_key
     from {{ ref('int_window_deliveries') }} as deliveries
     inner join quiet_days on deliveries.destination = quiet_days.destination and deliveries.day = quiet_days.day
@@ -109,8 +115,8 @@ held as (
 
 -- A key that differs in nothing stands in the step, and is looked for there only when its day's neighbours are quiet.
 step_messages as (
-    select * from {{ ref('int_window_messages') if ids_may_change() else ref('int_kept_messages') }}
-    {{- ' where step_bits <> 0' if not ids_may_change() }}
+    select * from {{ ref('int_window_messages') if looks_beside else ref('int_kept_messages') }}
+    {{- ' where step_bits <> 0' if not looks_beside }}
 ),
 
 -- Nearly all pairs stand on one day and were never apart: they are left out before anything is kept of them.

@@ -4,7 +4,18 @@
   quarter of an hour, never kept. What differs is kept as a row of its own (message_key not null), and so is what an
   earlier run found twice or without a message, for its other half may lie outside of this step.
   `repeated` is a message that some destination holds twice.
+
+  Days that are carried on (see int_asked_keys) are matched for the keys that are asked again alone. What else was
+  counted of them is taken from int_day_matches, less what was counted there of keys that are asked now; such rows count
+  on one day only (only_day), for at its ends a day shares its hours with the next one.
 -#}
+{%- set carried = carried_days() %}
+{%- set expected = ref('int_window_expected') %}
+{%- set deliveries = ref('int_window_deliveries') %}
+{%- if carried.days %}
+{%- set expected = '(' ~ window_expected(ref('int_asked_keys')) ~ ')' %}
+{%- set deliveries = '(' ~ window_deliveries(ref('int_asked_keys')) ~ ')' %}
+{%- endif %}
 with
 
 id_bits as (
@@ -17,17 +28,20 @@ wanted as (
     select
         expected.*,
         {{ bits_and('expected.want', 'id_bits.bits') }} as want_id
-    from {{ ref('int_window_expected') }} as expected
+    from {{ expected }} as expected
     cross join id_bits
 ),
 
 delivered as (
     select
-        delivery_key,
-        {{ bits_any(bit('bit_index')) }} as got,
-        {{ some_bit_twice(bit('bit_index')) }} as repeated
-    from {{ ref('int_window_deliveries') }}
-    where matching = 'message_id' and event is not null and delivery_key is not null
+        deliveries.delivery_key,
+        {{ bits_any(bit('deliveries.bit_index')) }} as got,
+        {{ some_bit_twice(bit('deliveries.bit_index')) }} as repeated
+    from {{ deliveries }} as deliveries
+    where
+        deliveries.matching = 'message_id'
+        and deliveries.event is not null
+        and deliveries.delivery_key is not null
     group by 1
 ),
 
@@ -37,11 +51,7 @@ joined as (
         wanted.name_number,
         {{ quarter_hour('wanted.timestamp') }} as slot_timestamp,
         {%- for clock in ['received_at', 'sent_at', 'original_timestamp'] %}
-        -- Null unless a destination counts by this clock, which keeps the groups few.
-        case
-            when '{{ clock }}' in (select d.clock from {{ source('inputs', 'input_destinations') }} as d)
-                then {{ quarter_hour('wanted.' ~ clock) }}
-        end as slot_{{ clock }},
+        {{ slot_in_use(clock, 'wanted') }} as slot_{{ clock }},
         {%- endfor %}
         coalesce(wanted.no_identifier, 0) as no_identifier,
         coalesce(wanted.bad_identifier, 0) as bad_identifier,
@@ -83,22 +93,96 @@ grouped as (
         cast(count(*) as bigint) as messages
     from marked
     group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+),
+
+named as (
+    select
+        cast(null as date) as only_day,
+        grouped.message_key,
+        names.source,
+        names.event_text,
+        grouped.slot_timestamp,
+        grouped.slot_received_at,
+        grouped.slot_sent_at,
+        grouped.slot_original_timestamp,
+        grouped.no_identifier,
+        grouped.bad_identifier,
+        grouped.consent,
+        grouped.want,
+        grouped.want_id,
+        grouped.messages
+    from grouped
+    left join {{ ref('int_names') }} as names on grouped.name_number = names.name_number
+    {%- if carried.days %}
+    union all
+    select
+        day as only_day,
+        message_key,
+        {%- for column in match_columns() %}
+        {{ column }},
+        {%- endfor %}
+        messages
+    from {{ earlier_day_matches() }}
+    where message_key is null and day in ({{ carried.days | join(', ') }})
+    union all
+    -- Less what int_day_matches has counted of the messages that are asked again: all that were there when it was made,
+    -- but for those that it has as a row of their own.
+    select
+        counted.day as only_day,
+        cast(null as {{ key_type() }}) as message_key,
+        {%- for column in match_columns() %}
+        counted.{{ column }},
+        {%- endfor %}
+        cast(-count(*) as bigint) as messages
+    from (
+        select
+            days.day,
+            wanted.source,
+            wanted.event_text,
+            {{ quarter_hour('wanted.timestamp') }} as slot_timestamp,
+            {%- for clock in ['received_at', 'sent_at', 'original_timestamp'] %}
+            {{ slot_in_use(clock, 'wanted') }} as slot_{{ clock }},
+            {%- endfor %}
+            wanted.no_identifier,
+            wanted.bad_identifier,
+            wanted.consent,
+            wanted.want,
+            wanted.want_id
+        from wanted
+        cross join (
+            {%- for day in carried.days %}
+            select {{ day }} as day{{ ' union all' if not loop.last }}
+            {%- endfor %}
+        ) as days
+        left join {{ source('inputs', 'run_received_days') }} as received
+            on wanted.source = received.source and wanted.received_day = received.day
+        left join {{ earlier_day_matches() }} as kept
+            on days.day = kept.day and wanted.message_key = kept.message_key and kept.source is not null
+        where
+            kept.message_key is null
+            {%- if carried.with_new %}
+            and (received.day is null or wanted.landed_position <= received.after_position)
+            {%- endif %}
+    ) as counted
+    group by counted.day{% for column in match_columns() %}, counted.{{ column }}{% endfor %}
+    {%- endif %}
 )
 
 select
-    grouped.message_key,
-    grouped.name_number,
-    names.source,
-    names.event_text,
-    grouped.slot_timestamp,
-    grouped.slot_received_at,
-    grouped.slot_sent_at,
-    grouped.slot_original_timestamp,
-    grouped.no_identifier,
-    grouped.bad_identifier,
-    grouped.consent,
-    grouped.want,
-    grouped.want_id,
-    grouped.messages
-from grouped
-left join {{ ref('int_names') }} as names on grouped.name_number = names.name_number
+    named.only_day,
+    named.message_key,
+    names.name_number,
+    named.source,
+    named.event_text,
+    named.slot_timestamp,
+    named.slot_received_at,
+    named.slot_sent_at,
+    named.slot_original_timestamp,
+    named.no_identifier,
+    named.bad_identifier,
+    named.consent,
+    named.want,
+    named.want_id,
+    named.messages
+from named
+left join {{ ref('int_names') }} as names on named.source = names.source and named.event_text = names.event_text

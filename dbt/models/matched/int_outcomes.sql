@@ -53,7 +53,9 @@ hourly as (
                 when 'original_timestamp' then matches.slot_original_timestamp
                 else matches.slot_timestamp
             end = local_slots.slot
-    where matches.source is not null
+    where
+        matches.source is not null
+        and (matches.only_day is null or matches.only_day = cast(local_slots.local_slot as date))
     group by 1, 2, 3, 4, 5, 6, 7, 8, 9
 ),
 

@@ -1,0 +1,183 @@
+"""Which open days are carried on from what was matched of them before, so that only keys that may differ are asked again.
+
+A day whose tables only grew by a few rows has most of its matches already. What a step found of a day is kept in
+`int_day_matches`, with a note of which landed rows it was made of; where a later run knows the new rows by their position
+(see flow/growth.py), it takes that up and matches the new keys, those that differed, and no others. Everything else,
+and every doubt, has the day matched anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
+
+import pandas as pd
+
+from dagster_project.flow.census import as_day, fingerprints, rows_of
+from dagster_project.flow.context import RunContext
+from dagster_project.flow.inputs import TABLES, WORK
+from dagster_project.flow.steps import run_days
+
+# The share of a day's deliveries above which all of them are read again: at a fifth both cost about the same.
+LARGEST_SHARE: Final = 0.2
+KEPT_DAYS: Final = 14  # dbt's var carried_days
+
+
+@dataclass(frozen=True)
+class Carried:
+    """Days that one step carries on, with all destinations of each; `with_new` when rows were added to them since."""
+
+    pairs: list[tuple[str, date]]
+    with_new: bool
+
+
+class Carrying:
+    """What is kept of earlier steps, and of which landed rows it was made."""
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._contract = _contract(context)
+        self._before = self._made_of("state_positions")
+        self._now = self._made_of("census_positions")
+        self._grew_by = _shares(context)
+        self._only_grew = _only_grew(context)
+        self._noted: set[date] = set()
+
+    def choose(self, todo: Collection[tuple[str, date]]) -> Carried | None:
+        """Of the (destination, day) to match, those that the next step carries on; None when there are none."""
+        if self._now is None:
+            return None
+        asked: dict[date, set[str]] = {}
+        for destination, day in todo:
+            asked.setdefault(day, set()).add(destination)
+        kept = self._kept()
+        if not kept or _ids_may_change(self._context):
+            return None
+        # A day that is read whole may hold other rows than before, as many and in the same places.
+        with_new = {
+            day
+            for day, (_, made_of) in kept.items()
+            if self._only_grew and made_of == self._before and self._grew_by.get(day, 1.0) <= LARGEST_SHARE
+        }
+        as_it_is = {day for day, (_, made_of) in kept.items() if made_of == self._now and day in self._noted}
+        for new, ready in ((True, with_new), (False, as_it_is)):
+            days = [day for day in sorted(asked) if day in ready and asked[day] <= kept[day][0]]
+            if days:
+                # A day is carried on for all destinations it was matched for: what is kept of it is of them together.
+                return Carried([(name, day) for day in days for name in sorted(kept[day][0])], new)
+        return None
+
+    def forget(self, days: Iterable[date]) -> None:
+        """Before a step writes these days: killed in it, nobody takes up what it has half made."""
+        self._context.warehouse.execute(
+            f"delete from {WORK}.state_carried where day in :days", days=sorted(set(days))
+        )
+
+    def note(self, pairs: Iterable[tuple[str, date]]) -> None:
+        """Keep that a step has matched these (destination, day) of the rows that this run has read."""
+        if self._now is None:
+            return
+        of_day: dict[date, list[str]] = {}
+        for destination, day in pairs:
+            of_day.setdefault(day, []).append(destination)
+        frame = pd.DataFrame(
+            [(day, json.dumps(sorted(names)), self._now) for day, names in of_day.items()],
+            columns=list(TABLES["state_carried"]),
+        )
+        self._context.warehouse.append(f"{WORK}.state_carried", frame)
+        self._noted |= set(of_day)
+
+    def end(self, opened: Collection[date]) -> None:
+        """What this run had no reason to look at is made of its rows as well; what is old is let go.
+
+        `opened` are the days that were open for some destination, in this run's scope or not.
+        """
+        warehouse = self._context.warehouse
+        if not warehouse.exists(f"{WORK}.int_day_matches"):
+            return
+        days = {day for day, (_, made_of) in self._kept().items() if made_of == self._before}
+        quiet = sorted(days - set(opened))
+        oldest = self._context.as_of.date() - timedelta(days=KEPT_DAYS)
+        if quiet and self._now is not None and self._now != self._before:
+            warehouse.execute(
+                f"update {WORK}.state_carried set made_of = :now where day in :days",
+                now=self._now,
+                days=quiet,
+            )
+        warehouse.execute(f"delete from {WORK}.state_carried where day < :oldest", oldest=oldest)
+        warehouse.execute(f"delete from {WORK}.int_day_matches where day < :oldest", oldest=oldest)
+
+    def _kept(self) -> dict[date, tuple[set[str], str]]:
+        frame = self._context.warehouse.frame(f"select * from {WORK}.state_carried")
+        return {
+            as_day(row.day): (set(json.loads(row.destinations)), str(row.made_of)) for row in rows_of(frame)
+        }
+
+    def _made_of(self, table: str) -> str | None:
+        """Which rows of the landed tables are behind what is matched, under which contract; None: nobody knows."""
+        frame = self._context.warehouse.frame(f"select kind, name, position, rows_total from {WORK}.{table}")
+        known = {
+            (str(row.kind), str(row.name)): (int(row.position), int(row.rows_total)) for row in rows_of(frame)
+        }
+        workspace = self._context.workspace
+        needed = {("source", each.name) for each in workspace.sources}
+        needed |= {("destination", name) for name in _matched_by_id(self._context)}
+        if not needed <= set(known):
+            return None
+        text = json.dumps([self._contract, sorted((*key, *known[key]) for key in needed)])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _contract(context: RunContext) -> str:
+    now = fingerprints(context.workspace)
+    return now.to_csv(index=False) + context.dbt.fingerprint()
+
+
+def _matched_by_id(context: RunContext) -> set[str]:
+    frame = context.warehouse.frame(
+        f"select destination from {WORK}.input_destinations where matching = 'message_id'"
+    )
+    return set(frame["destination"])
+
+
+def _ids_may_change(context: RunContext) -> bool:
+    """Whether the days beside a day are looked at for ids that were changed on the way: then a day is no island."""
+    frame = context.warehouse.frame(
+        f"select count(*) as n from {WORK}.input_destinations where edge_days > 0"
+    )
+    return bool(frame["n"].iloc[0])
+
+
+def _only_grew(context: RunContext) -> bool:
+    """Whether every row that this run reads is known to be new: of a day that is read whole, nobody knows what left."""
+    by_id = _matched_by_id(context)
+    read = list(run_days(context, "source").values())
+    read += [after for (name, _), after in run_days(context, "destination").items() if name in by_id]
+    return all(after is not None for after in read)
+
+
+def _shares(context: RunContext) -> dict[date, float]:
+    """By day: the share of its deliveries that have landed since the last run."""
+    warehouse = context.warehouse
+    counted = {
+        table: {
+            as_day(row.day): int(row.rows_seen)
+            for row in rows_of(
+                warehouse.frame(
+                    f"select day, sum(rows_seen) as rows_seen from {WORK}.{table} as c "
+                    f"inner join {WORK}.input_destinations as d on c.name = d.destination and d.matching = 'message_id' "
+                    "where c.kind = 'destination' and c.day is not null group by 1"
+                )
+            )
+        }
+        for table in ("state_census", "census_destinations")
+    }
+    return {
+        day: 1 - counted["state_census"].get(day, 0) / rows
+        for day, rows in counted["census_destinations"].items()
+        if rows
+    }

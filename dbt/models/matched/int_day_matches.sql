@@ -1,0 +1,82 @@
+{#-
+  The matches of each day as its last step left them, so that a day to which few rows are added is carried on from here:
+  counted where every destination has what it is to have, and a row a key where one has not (message_key not null).
+  A quarter of an hour that is another day for some destinations stands on each of its days. Kept for `carried_days`.
+-#}
+{{ config(
+    materialized='day_window',
+    window='matched_days'
+) }}
+{%- set columns = match_columns() %}
+with
+
+destinations as (
+    select destination, clock, timezone from {{ source('inputs', 'input_destinations') }}
+),
+
+matches as (
+    select * from {{ ref('int_matches') }}
+    where source is not null{{ ' and 1 = 0' if not keeps_positions() }}
+),
+
+slots as (
+    {%- for clock in ['timestamp', 'received_at', 'sent_at', 'original_timestamp'] %}
+    select distinct '{{ clock }}' as clock, slot_{{ clock }} as slot
+    from matches
+    where slot_{{ clock }} is not null
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+),
+
+slot_days as (
+    select distinct slots.clock, slots.slot, step_days.day
+    from slots
+    inner join destinations on slots.clock = destinations.clock
+    inner join {{ source('inputs', 'input_step_days') }} as step_days
+        on
+            destinations.destination = step_days.destination
+            and step_days.day = cast({{ local_time('slots.slot', 'destinations.timezone') }} as date)
+    cross join {{ source('inputs', 'input_run') }} as run
+    where step_days.day >= {{ add_days('cast(run.as_of as date)', '-' ~ var('carried_days')) }}
+),
+
+placed as (
+    {%- for clock in clocks_in_use() %}
+    select
+        slot_days.day,
+        matches.only_day,
+        matches.message_key,
+        {%- for column in columns %}
+        matches.{{ column }},
+        {%- endfor %}
+        matches.messages
+    from matches
+    inner join slot_days on slot_days.clock = '{{ clock }}' and matches.slot_{{ clock }} = slot_days.slot
+    where matches.only_day is null or matches.only_day = slot_days.day
+    {{ 'union' if not loop.last }}
+    {%- endfor %}
+)
+
+select
+    day,
+    message_key,
+    {%- for column in columns %}
+    {{ column }},
+    {%- endfor %}
+    cast(sum(messages) as bigint) as messages
+from placed
+group by day, message_key, {{ columns | join(', ') }}
+having sum(messages) <> 0
+union all
+-- A delivery's key without a message: it stands on the delivery's day.
+select distinct
+    deliveries.day,
+    deliveries.delivery_key as message_key,
+    {%- for column in columns %}
+    {{ null_match_column(column) }} as {{ column }},
+    {%- endfor %}
+    cast(0 as bigint) as messages
+from {{ ref('int_kept_deliveries') }} as deliveries
+inner join {{ source('inputs', 'input_step_days') }} as step_days
+    on deliveries.destination = step_days.destination and deliveries.day = step_days.day
+where deliveries.in_step{{ ' and 1 = 0' if not keeps_positions() }}

@@ -1,0 +1,192 @@
+"""Days that are carried on: rows that are added night after night give the books of one run over all of them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+from builders import World, contract, destination, random_world
+from matched.conftest import disagreements
+from matched.moments import at, day
+from recon_project import WORK, ReconProject
+
+from dagster_project.core.oracle import Delivery, Message
+from dagster_project.flow import carried, matched
+
+pytestmark = pytest.mark.dbt
+HOUR = timedelta(hours=1)
+NOW = at(8)
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[carried.Carried]:
+    """The steps that carried days on, however many rows were added."""
+    seen: list[carried.Carried] = []
+    choose = carried.Carrying.choose
+
+    def watched(self: carried.Carrying, todo: list[tuple[str, date]]) -> carried.Carried | None:
+        found = choose(self, todo)
+        if found is not None:
+            seen.append(found)
+        return found
+
+    monkeypatch.setattr(carried, "LARGEST_SHARE", 1.0)
+    monkeypatch.setattr(matched.Carrying, "choose", watched)
+    return seen
+
+
+@pytest.mark.parametrize("seed", [4, 9])
+def test_nights_of_added_rows_give_the_books_of_all_of_them(seed: int, steps: list[carried.Carried]) -> None:
+    random = Random(seed)
+    world = _with_ids_as_sent(random_world(random, days=5), random)
+    rows: list[Message | Delivery] = [*world.messages, *world.deliveries]
+    random.shuffle(rows)
+    first = len(rows) * 7 // 10
+    nights = [rows[:first], *(rows[first + part :: 3] for part in range(3))]
+    with tempfile.TemporaryDirectory() as folder:
+        project = ReconProject.build(Path(folder), world.contract)
+        project.limits = {"grown_from": 1}
+        for number, night in enumerate(nights):
+            messages = [each for each in night if isinstance(each, Message)]
+            deliveries = [each for each in night if isinstance(each, Delivery)]
+            if number == 0:
+                project.land(messages, deliveries, world.counts)
+            else:
+                project.land_more(messages, deliveries)
+            as_of = world.as_of + number * HOUR
+            project.run(as_of, until="published")
+            assert disagreements(project, as_of) == []
+    assert any(each.with_new for each in steps)
+
+
+def _with_ids_as_sent(world: World, random: Random) -> World:
+    """The world without ids that were changed on the way, for beside those no day is carried on; all has happened.
+
+    And without refusals, whose columns more rows cannot bring.
+    """
+    sent = {each.message_id for each in world.messages}
+    by_id = {
+        each["name"] for each in world.contract["destinations"] if "message_id" in each["export"]["columns"]
+    }
+    deliveries = [
+        each
+        if each.destination not in by_id or each.message_id is None or each.message_id in sent
+        else replace(each, message_id=f"nobody-{random.random()}")
+        for each in world.deliveries
+        if each.event_time is not None
+    ]
+    last = max(
+        *(each.received_at for each in world.messages), *(each.event_time for each in deliveries), world.as_of
+    )
+    messages = [replace(each, refused=frozenset()) for each in world.messages]
+    return replace(world, messages=messages, deliveries=deliveries, as_of=last + timedelta(days=1))
+
+
+@pytest.fixture
+def mail() -> Iterator[ReconProject]:
+    """Six days of a message each, all delivered, followed by position."""
+    with tempfile.TemporaryDirectory() as folder:
+        project = ReconProject.build(Path(folder), contract(destination("mail"), sources=("web", "ios")))
+        project.limits = {"grown_from": 1}
+        project.land(
+            [_sent(f"m{number}", number) for number in range(1, 7)] + [_sent("i", 2, source="ios")],
+            [_held(f"m{number}", number) for number in range(1, 7)],
+        )
+        project.run(NOW, until="published")
+        yield project
+
+
+def _sent(name: str, number: int, source: str = "web") -> Message:
+    when = at(number, 12)
+    return Message(source, name, "Paid", when, timestamp=when)
+
+
+def _held(name: str, number: int) -> Delivery:
+    return Delivery("mail", "Paid", at(number, 12), message_id=name)
+
+
+def _carried(steps: list[carried.Carried]) -> list[list[date]]:
+    """The days of each step that have rows; the two before the run are open anyway, for they are not complete."""
+    days = [sorted({each for _, each in step.pairs if each <= day(6)}) for step in steps]
+    return [each for each in days if each]
+
+
+def test_of_a_day_that_is_carried_on_only_keys_that_may_differ_are_read(
+    mail: ReconProject, steps: list[carried.Carried]
+) -> None:
+    mail.land_more([], [_held("i", 2), _held("m3", 3)])
+    # Read again it would be a message without a delivery.
+    mail.warehouse.execute(f"update {WORK}.int_deliveries set delivery_key = 1 where day = '{day(2)}'")
+    mail.run(NOW + HOUR, until="published")
+    assert _carried(steps) == [[day(2), day(3)]]
+    cells = mail.frame(
+        f"select day, delivered, missing, duplicates from {WORK}.int_cells_daily where day in ('{day(2)}', '{day(3)}') "
+        "order by day"
+    )
+    assert cells.drop(columns="day").to_numpy().tolist() == [[2, 0, 0], [1, 0, 1]]
+
+
+def test_a_day_is_carried_on_again_where_a_later_step_finds_its_other_half(
+    mail: ReconProject, steps: list[carried.Carried]
+) -> None:
+    # The copy on day 6 makes a duplicate of what day 1 has counted as a match, and day 1 has no new row.
+    mail.land_more([], [_held("m1", 6), _held("m6", 6)])
+    mail.run(NOW + HOUR, until="published")
+    assert _carried(steps) == [[day(6)], [day(1)]]
+    assert disagreements(mail, NOW + HOUR) == []
+
+
+def test_days_without_new_rows_are_carried_on_by_a_later_night(
+    mail: ReconProject, steps: list[carried.Carried]
+) -> None:
+    mail.land_more([], [_held("i", 2)])
+    mail.run(NOW + HOUR, until="published")
+    mail.land_more([], [_held("m4", 4), _held("m2", 2)])
+    mail.run(NOW + 2 * HOUR, until="published")
+    assert _carried(steps) == [[day(2)], [day(2), day(4)]]
+    assert disagreements(mail, NOW + 2 * HOUR) == []
+
+
+def test_a_day_that_mostly_is_new_is_matched_anew(
+    mail: ReconProject, steps: list[carried.Carried], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carried, "LARGEST_SHARE", 0.5)
+    mail.land_more([], [_held("i", 2), _held("nobody", 3), _held("m3", 3)])
+    mail.run(NOW + HOUR, until="published")
+    assert _carried(steps) == [[day(2)]]
+    assert disagreements(mail, NOW + HOUR) == []
+
+
+def test_after_rows_have_gone_every_day_is_matched_anew(
+    mail: ReconProject, steps: list[carried.Carried]
+) -> None:
+    mail.warehouse.execute("delete from exports.mail where message_id = 'm2'")
+    mail.landed["deliveries"] = [each for each in mail.landed["deliveries"] if each.message_id != "m2"]
+    mail.run(NOW + HOUR, until="published")
+    assert _carried(steps) == []
+    assert disagreements(mail, NOW + HOUR) == []
+
+
+def test_a_day_that_is_asked_for_is_matched_anew(mail: ReconProject, steps: list[carried.Carried]) -> None:
+    # Changed where it stands: nobody sees it in a table that is followed by position, so its owner asks for the day.
+    mail.warehouse.execute("update exports.mail set event_name = 'Read' where message_id = 'm2'")
+    mail.landed["deliveries"] = [
+        replace(each, event_name="Read") if each.message_id == "m2" else each
+        for each in mail.landed["deliveries"]
+    ]
+    mail.run(NOW + HOUR, day(2), day(2), until="published")
+    assert _carried(steps) == []
+    assert disagreements(mail, NOW + HOUR) == []
+
+
+def test_what_is_kept_of_days_long_past_is_let_go(mail: ReconProject) -> None:
+    mail.run(NOW + timedelta(days=10), until="published")
+    for table in (f"{WORK}.int_day_matches", f"{WORK}.state_carried"):
+        days = mail.frame(f"select distinct day from {table} order by day")["day"]
+        assert [str(each)[:10] for each in days][:3] == [str(day(number)) for number in (4, 5, 6)]
+    assert day(4) == (NOW + timedelta(days=10 - carried.KEPT_DAYS)).date()
