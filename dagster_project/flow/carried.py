@@ -46,6 +46,7 @@ class Carrying:
         self._grew_by = _shares(context)
         self._only_grew = _only_grew(context)
         self._noted: set[date] = set()
+        self._oldest = context.as_of.date() - timedelta(days=KEPT_DAYS)
 
     def choose(self, todo: Collection[tuple[str, date]]) -> Carried | None:
         """Of the (destination, day) to match, those that the next step carries on; None when there are none."""
@@ -78,12 +79,16 @@ class Carrying:
         )
 
     def note(self, pairs: Iterable[tuple[str, date]]) -> None:
-        """Keep that a step has matched these (destination, day) of the rows that this run has read."""
+        """Keep that a step has matched these (destination, day) of the rows that this run has read.
+
+        SQL keeps nothing of an older day, which to carry on would be to lose all that it has.
+        """
         if self._now is None:
             return
         of_day: dict[date, list[str]] = {}
         for destination, day in pairs:
-            of_day.setdefault(day, []).append(destination)
+            if day >= self._oldest:
+                of_day.setdefault(day, []).append(destination)
         frame = pd.DataFrame(
             [(day, json.dumps(sorted(names)), self._now) for day, names in of_day.items()],
             columns=list(TABLES["state_carried"]),
@@ -101,15 +106,14 @@ class Carrying:
             return
         days = {day for day, (_, made_of) in self._kept().items() if made_of == self._before}
         quiet = sorted(days - set(opened))
-        oldest = self._context.as_of.date() - timedelta(days=KEPT_DAYS)
         if quiet and self._now is not None and self._now != self._before:
             warehouse.execute(
                 f"update {WORK}.state_carried set made_of = :now where day in :days",
                 now=self._now,
                 days=quiet,
             )
-        warehouse.execute(f"delete from {WORK}.state_carried where day < :oldest", oldest=oldest)
-        warehouse.execute(f"delete from {WORK}.int_day_matches where day < :oldest", oldest=oldest)
+        warehouse.execute(f"delete from {WORK}.state_carried where day < :oldest", oldest=self._oldest)
+        warehouse.execute(f"delete from {WORK}.int_day_matches where day < :oldest", oldest=self._oldest)
 
     def _kept(self) -> dict[date, tuple[set[str], str]]:
         frame = self._context.warehouse.frame(f"select * from {WORK}.state_carried")

@@ -14,6 +14,14 @@ destinations as (
     select destination, clock, timezone from {{ source('inputs', 'input_destinations') }}
 ),
 
+-- Of an older day nothing is kept, and Python does not note that it were.
+step_days as (
+    select step_days.destination, step_days.day
+    from {{ source('inputs', 'input_step_days') }} as step_days
+    cross join {{ source('inputs', 'input_run') }} as run
+    where step_days.day >= {{ add_days('cast(run.as_of as date)', '-' ~ var('carried_days')) }}
+),
+
 matches as (
     select * from {{ ref('int_matches') }}
     where source is not null{{ ' and 1 = 0' if not keeps_positions() }}
@@ -32,12 +40,10 @@ slot_days as (
     select distinct slots.clock, slots.slot, step_days.day
     from slots
     inner join destinations on slots.clock = destinations.clock
-    inner join {{ source('inputs', 'input_step_days') }} as step_days
+    inner join step_days
         on
             destinations.destination = step_days.destination
             and step_days.day = cast({{ local_time('slots.slot', 'destinations.timezone') }} as date)
-    cross join {{ source('inputs', 'input_run') }} as run
-    where step_days.day >= {{ add_days('cast(run.as_of as date)', '-' ~ var('carried_days')) }}
 ),
 
 placed as (
@@ -68,7 +74,7 @@ from placed
 group by day, message_key, {{ columns | join(', ') }}
 having sum(messages) <> 0
 union all
--- A delivery's key without a message: it stands on the delivery's day.
+-- The key of a delivery stands on the delivery's day too: its message may be of another day, or nobody sent it.
 select distinct
     deliveries.day,
     deliveries.delivery_key as message_key,
@@ -77,6 +83,6 @@ select distinct
     {%- endfor %}
     cast(0 as bigint) as messages
 from {{ ref('int_kept_deliveries') }} as deliveries
-inner join {{ source('inputs', 'input_step_days') }} as step_days
+inner join step_days
     on deliveries.destination = step_days.destination and deliveries.day = step_days.day
 where deliveries.in_step{{ ' and 1 = 0' if not keeps_positions() }}
