@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +14,8 @@ import pytest
 from builders import World, contract, destination, random_world
 from matched.conftest import disagreements
 from matched.moments import at, day
-from recon_project import WORK, ReconProject
+from recon_project import DBT, WORK, ReconProject
+from ruamel.yaml import YAML
 
 from dagster_project.core.oracle import Delivery, Message
 from dagster_project.flow import carried, matched
@@ -87,8 +89,8 @@ def _with_ids_as_sent(world: World, random: Random) -> World:
     return replace(world, messages=messages, deliveries=deliveries, as_of=last + timedelta(days=1))
 
 
-@pytest.fixture
-def mail() -> Iterator[ReconProject]:
+@pytest.fixture(scope="module")
+def first_night() -> Iterator[ReconProject]:
     """Six days of a message each, all delivered, followed by position."""
     with tempfile.TemporaryDirectory() as folder:
         project = ReconProject.build(Path(folder), contract(destination("mail"), sources=("web", "ios")))
@@ -98,7 +100,19 @@ def mail() -> Iterator[ReconProject]:
             [_held(f"m{number}", number) for number in range(1, 7)],
         )
         project.run(NOW, until="published")
+        shutil.copy(project.folder / "warehouse.duckdb", project.folder / "first_night.duckdb")
         yield project
+
+
+@pytest.fixture
+def mail(first_night: ReconProject) -> ReconProject:
+    """The project as its first night has left it."""
+    shutil.copy(first_night.folder / "first_night.duckdb", first_night.folder / "warehouse.duckdb")
+    return replace(
+        first_night,
+        limits=dict(first_night.limits),
+        landed={kind: list(rows) for kind, rows in first_night.landed.items()},
+    )
 
 
 def _sent(name: str, number: int, source: str = "web") -> Message:
@@ -190,3 +204,22 @@ def test_what_is_kept_of_days_long_past_is_let_go(mail: ReconProject) -> None:
         days = mail.frame(f"select distinct day from {table} order by day")["day"]
         assert [str(each)[:10] for each in days][:3] == [str(day(number)) for number in (4, 5, 6)]
     assert day(4) == (NOW + timedelta(days=10 - carried.KEPT_DAYS)).date()
+
+
+def test_a_day_of_which_nothing_is_kept_any_more_is_matched_anew_though_a_step_of_this_run_has_matched_it(
+    mail: ReconProject, steps: list[carried.Carried], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carried, "LARGEST_SHARE", 0.0)
+    mail.limits["step_rows"] = 1
+    later = NOW + timedelta(days=10)
+    # Day 2 is matched first, and the copy that day 5 brings makes a duplicate of what it has counted as a match.
+    mail.land_more([], [_held("i", 2), _held("m2", 5)])
+    mail.run(later, until="published")
+    assert _carried(steps) == []
+    assert disagreements(mail, later) == []
+
+
+def test_python_and_dbt_mean_the_same_days() -> None:
+    said = YAML(typ="safe").load((DBT / "dbt_project.yml").read_text("utf-8"))["vars"]
+    assert said["carried_days"] == carried.KEPT_DAYS
+    assert said["reach_days"] + 1 == matched.REACH_DAYS
