@@ -45,11 +45,11 @@ CHANGES = {
     "int_cells_daily": [(" and messages > 0", "")],
     "int_day_matches": [
         ("    where matches.only_day is null or matches.only_day = slot_days.day\n", ""),
-        ("having sum(messages) <> 0\n", ""),
+        ("having sum(placed.messages) <> 0\n", ""),
         ("'-' ~ var('carried_days')", "'-' ~ (var('carried_days') - 1)"),
         ("where step_days.day >=", "where true or step_days.day >="),
         ("{{ 'union' if not loop.last }}", "{{ 'union all' if not loop.last }}"),
-        ("cast(sum(messages) as bigint)", "cast(count(*) as bigint)"),
+        ("cast(sum(placed.messages) as bigint)", "cast(count(*) as bigint)"),
         ("on slots.clock = destinations.clock", "on true"),
         ("local_time('slots.slot', 'destinations.timezone')", "local_time('slots.slot', \"'UTC'\")"),
         ("matches.slot_{{ clock }} = slot_days.slot", "matches.slot_timestamp = slot_days.slot"),
