@@ -161,7 +161,7 @@ CHANGES = {
         ("{%- if carried.with_new %}", "{%- if true %}"),
         ("wanted.landed_position <= received.after_position", "true"),
         ("                or not {{ read_by_this_run('wanted') }}\n", ""),
-        ("received.day is null or ", ""),
+        ("received.day is null\n                or wanted", "wanted"),
         ("wanted.source = received.source and ", ""),
         ("window_expected(ref('int_asked_keys'))", "window_expected()"),
         ("window_deliveries(ref('int_asked_keys'))", "window_deliveries()"),
