@@ -45,6 +45,8 @@ _TRACKS: Final = {
     "original_timestamp": "timestamp",
     "timestamp": "timestamp",
 }
+# What says which run it was, of how many, and where rows lay when they were read.
+_OF_THE_RUN: Final = ("run_id", "epoch", "ended", "read_epoch", "landed_position")
 _EVENTS: Final = {
     "event_name": "varchar",
     "event_time": "timestamp",
@@ -237,7 +239,7 @@ class ReconProject:
         )
 
     def tables(self) -> dict[str, Counter[tuple[Any, ...]]]:
-        """Every table that a run leaves behind, but for which run it was and where its rows landed.
+        """Every table that a run leaves behind, but for which run it was, of how many, and where its rows landed.
 
         A day that is read again knows where its rows lie now, one that stays as it was need not.
         """
@@ -248,7 +250,7 @@ class ReconProject:
         )
         found = {}
         for name, held in columns.groupby("name")["held"]:
-            kept = [each for each in held if each not in ("run_id", "landed_position")]
+            kept = [each for each in held if each not in _OF_THE_RUN]
             if not name.startswith(f"{WORK}.stg_"):
                 found[str(name)] = self.rows(str(name), kept)
         return found

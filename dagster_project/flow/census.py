@@ -237,6 +237,8 @@ def remember(warehouse: Warehouse, workspace: Workspace, dbt: DbtProject) -> Non
             session.execute(
                 f"insert into {WORK}.state_census select * from {WORK}.{table} where day is not null"
             )
+        session.execute(f"delete from {WORK}.state_epoch")
+        session.execute(f"insert into {WORK}.state_epoch select epoch from {WORK}.input_run")
         # Where a table could not be followed by position, what is known of it is out of date.
         session.execute(f"delete from {WORK}.state_positions")
         session.execute(f"insert into {WORK}.state_positions select * from {WORK}.census_positions")

@@ -26,6 +26,7 @@ WORK: Final = "reconciliation_work"
 TABLES: Final[Mapping[str, Mapping[str, str]]] = {
     "input_run": {
         "run_id": "varchar",
+        "epoch": "bigint",
         "as_of": "timestamp",
         "workspace_timezone": "varchar",
         "starts_on": "date",
@@ -130,6 +131,8 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
         "sample": "varchar",
     },
     "state_matched": {"destination": "varchar", "day": "date", "as_of": "timestamp"},
+    # How many runs have ended.
+    "state_epoch": {"ended": "bigint"},
     # Days whose matches are kept to be carried on: for which destinations, and of which landed rows.
     "state_carried": {"day": "date", "destinations": "varchar", "made_of": "varchar"},
     "state_open_days": {"destination": "varchar", "day": "date"},
@@ -205,6 +208,7 @@ def write_inputs(
         [
             {
                 "run_id": run_id,
+                "epoch": epoch_of(warehouse),
                 "as_of": as_of,
                 "workspace_timezone": workspace.timezone,
                 "starts_on": workspace.starts_on,
@@ -217,6 +221,15 @@ def write_inputs(
     with warehouse.transaction() as session:
         for name, frame in tables.items():
             session.replace(f"{WORK}.{name}", frame, TABLES[name])
+
+
+def epoch_of(warehouse: Warehouse) -> int:
+    """The number of this run among those that ended; one that is taken up again has that of the run that was killed.
+
+    Rows that are read carry it, so that a run knows the rows that no run before it has ended with.
+    """
+    ended = warehouse.frame(f"select coalesce(max(ended), 0) as ended from {WORK}.state_epoch")["ended"]
+    return int(ended.iloc[0]) + 1
 
 
 def contract_tables(workspace: Workspace, *, as_of: datetime) -> dict[str, pd.DataFrame]:

@@ -327,7 +327,7 @@ window_messages as {{ not_kept() }} (
 )
 
 select * from (
-    {{ expected_grid('window_messages', more=['step_bits', 'name_number', 'received_day', 'landed_position']) }}
+    {{ expected_grid('window_messages', more=['step_bits', 'name_number', 'received_day', 'landed_position', 'read_epoch']) }}
 ) as expected
 {% endmacro %}
 
@@ -345,6 +345,18 @@ select * from (
     {%- for row in rows -%}{%- do days.append(day_literal(row[0])) -%}{%- endfor -%}
     {{ return({'days': days, 'with_new': rows | length > 0 and rows[0][1]}) }}
 {% endmacro %}
+
+{# The number of this run, which the rows it reads carry; 0 where nobody can know it. #}
+{% macro read_epoch() -%}
+    {%- if not execute or model.resource_type == 'unit_test' -%}{{ return('0') }}{%- endif -%}
+    {{ return(run_query('select epoch from ' ~ source('inputs', 'input_run')).columns[0].values()[0]) }}
+{%- endmacro %}
+
+{#
+  Whether this run has read a row of int_messages or int_deliveries. A position alone does not say so: of a table that was
+  made anew the rows of unchanged days keep the positions that they had in the old one.
+#}
+{% macro read_by_this_run(rows) -%} coalesce({{ rows }}.read_epoch, 0) = {{ read_epoch() }} {%- endmacro %}
 
 {# A table of ours as an earlier run or step left it, for what it is itself made of and that cannot `ref` it. #}
 {% macro earlier_table(name) -%}

@@ -186,6 +186,22 @@ def test_after_rows_have_gone_every_day_is_matched_anew(
     assert disagreements(mail, NOW + HOUR) == []
 
 
+def test_rows_of_a_table_that_was_made_anew_are_not_taken_for_new(
+    mail: ReconProject, steps: list[carried.Carried]
+) -> None:
+    # As if the first rows had stood behind many that are gone: beyond whatever position the new table reaches.
+    for table in ("int_messages", "int_deliveries"):
+        mail.warehouse.execute(f"update {WORK}.{table} set landed_position = landed_position + 1000")
+    mail.land_more([], [_held("i", 2), _held("m3", 3)])
+    mail.run(NOW + HOUR, until="published")
+    assert _carried(steps) == [[day(2), day(3)]]
+    assert disagreements(mail, NOW + HOUR) == []
+    ids = mail.frame(f"select distinct message_id from {WORK}.int_differences where day = '{day(3)}'")[
+        "message_id"
+    ]
+    assert list(ids) == ["m3"]
+
+
 def test_a_day_that_is_asked_for_is_matched_anew(mail: ReconProject, steps: list[carried.Carried]) -> None:
     # Changed where it stands: nobody sees it in a table that is followed by position, so its owner asks for the day.
     mail.warehouse.execute("update exports.mail set event_name = 'Read' where message_id = 'm2'")

@@ -14,7 +14,8 @@ select
     case when destinations.matching = 'user_time' then staged.user_id end as user_id,
     case when destinations.matching = 'user_time' then staged.anonymous_id end as anonymous_id,
     {{ row_key('staged.message_id') }} as delivery_key,
-    staged.landed_position
+    staged.landed_position,
+    cast({{ read_epoch() }} as bigint) as read_epoch
 from (
     {{ staged_rows('destination', 'event_time', 'event') }}
 ) as staged

@@ -17,6 +17,7 @@ inner join {{ source('inputs', 'run_received_days') }} as days
     on messages.source = days.source and messages.received_day = days.day
 where
     messages.landed_position > days.after_position
+    and {{ read_by_this_run('messages') }}
     and {{ on_window_days('messages.received_day', 'run_received_days') }}
     and {{ on_slots(stretches) }}
 union
@@ -26,6 +27,7 @@ inner join {{ source('inputs', 'run_export_days') }} as days
     on deliveries.destination = days.destination and deliveries.day = days.day
 where
     deliveries.landed_position > days.after_position
+    and {{ read_by_this_run('deliveries') }}
     and {{ on_window_days('deliveries.day', 'step_days') }}
     and deliveries.delivery_key is not null
 union

@@ -63,16 +63,17 @@ placed as (
     {%- endfor %}
 )
 
+-- With the table before each name: Snowflake takes a bare one in `having` for the sum that has it too.
 select
-    day,
-    message_key,
+    placed.day,
+    placed.message_key,
     {%- for column in columns %}
-    {{ column }},
+    placed.{{ column }},
     {%- endfor %}
-    cast(sum(messages) as bigint) as messages
+    cast(sum(placed.messages) as bigint) as messages
 from placed
-group by day, message_key, {{ columns | join(', ') }}
-having sum(messages) <> 0
+group by placed.day, placed.message_key, placed.{{ columns | join(', placed.') }}
+having sum(placed.messages) <> 0
 union all
 -- The key of a delivery stands on the delivery's day too: its message may be of another day, or nobody sent it.
 select distinct

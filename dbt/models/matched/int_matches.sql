@@ -161,7 +161,11 @@ named as (
         where
             kept.message_key is null
             {%- if carried.with_new %}
-            and (received.day is null or wanted.landed_position <= received.after_position)
+            and (
+                received.day is null
+                or wanted.landed_position <= received.after_position
+                or not {{ read_by_this_run('wanted') }}
+            )
             {%- endif %}
     ) as counted
     group by counted.day{% for column in match_columns() %}, counted.{{ column }}{% endfor %}

@@ -75,7 +75,8 @@ select
     {{ identifier_shape('firsts.user_id') }} as user_shape,
     firsts.received_day,
     firsts.event_day,
-    firsts.landed_position
+    firsts.landed_position,
+    cast({{ read_epoch() }} as bigint) as read_epoch
 from firsts
 inner join {{ source('inputs', 'input_sources') }} as sources on firsts.source = sources.source
 left join {{ source('inputs', 'input_plan_events') }} as plan
