@@ -23,6 +23,7 @@ BY_THE_FLOW = {
     "in_clustered_order",
     "keeps_positions",
     "kept",
+    "kept_once",
     "landed_position",
     "not_kept",
     "replace_rows",
