@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 from typing import Final
 
 import pandas as pd
@@ -22,7 +23,8 @@ from dagster_project.flow.context import RunContext
 from dagster_project.flow.inputs import TABLES, WORK
 from dagster_project.flow.steps import run_days
 
-# The share of a day's deliveries above which all of them are read again: at a fifth both cost about the same.
+# The share of a day's deliveries above which all of them are matched again. Chosen, not measured: the keys of what is
+# added are held in memory to find the others by.
 LARGEST_SHARE: Final = 0.2
 KEPT_DAYS: Final = 14  # dbt's var carried_days
 
@@ -38,19 +40,53 @@ class Carried:
 class Carrying:
     """What is kept of earlier steps, and of which landed rows it was made."""
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, rows: Mapping[date, int]) -> None:
+        """`rows` are those that landed on a day, about: where no day has many, to match it anew is as fast."""
         self._context = context
+        self._by_id = _matched_by_id(context)
         self._contract = _contract(context)
-        self._before = self._made_of("state_positions")
         self._now = self._made_of("census_positions")
-        self._grew_by = _shares(context)
-        self._only_grew = _only_grew(context)
         self._noted: set[date] = set()
         self._oldest = context.as_of.date() - timedelta(days=KEPT_DAYS)
+        most = max((count for day, count in rows.items() if day >= self._oldest), default=0)
+        self._pays = most >= context.grown_from
+
+    @property
+    def possible(self) -> bool:
+        """Whether the rows that this run has read are known by their positions, and a day has enough of them to pay."""
+        return self._pays and self._now is not None
+
+    @cached_property
+    def _before(self) -> str | None:
+        return self._made_of("state_positions")
+
+    @cached_property
+    def _only_grew(self) -> bool:
+        """Whether every row that this run reads is known to be new: of a day read whole, nobody knows what left."""
+        read = list(run_days(self._context, "source").values())
+        exported = run_days(self._context, "destination")
+        read += [after for (name, _), after in exported.items() if name in self._by_id]
+        return all(after is not None for after in read)
+
+    @cached_property
+    def _grew_by(self) -> dict[date, float]:
+        """By day: the share of its deliveries that have landed since the last run."""
+        counted = {
+            table: self._context.warehouse.frame(
+                f"select day, sum(rows_seen) as rows_seen from {WORK}.{table} "
+                "where kind = 'destination' and day is not null and name in :names group by 1",
+                names=sorted(self._by_id),
+            )
+            for table in ("state_census", "census_destinations")
+        }
+        before, now = (
+            {as_day(row.day): int(row.rows_seen) for row in rows_of(frame)} for frame in counted.values()
+        )
+        return {day: 1 - before.get(day, 0) / rows for day, rows in now.items() if rows}
 
     def choose(self, todo: Collection[tuple[str, date]]) -> Carried | None:
         """Of the (destination, day) to match, those that the next step carries on; None when there are none."""
-        if self._now is None:
+        if not self.possible:
             return None
         asked: dict[date, set[str]] = {}
         for destination, day in todo:
@@ -72,18 +108,38 @@ class Carrying:
                 return Carried([(name, day) for day in days for name in sorted(kept[day][0])], new)
         return None
 
-    def forget(self, days: Iterable[date]) -> None:
-        """Before a step writes these days: killed in it, nobody takes up what it has half made."""
+    def begin(self) -> None:
+        """Before the first step: a run that keeps nothing leaves nothing behind of days that it matches anew."""
+        if not self.possible:
+            self._write(None)
+            self._context.warehouse.execute(f"delete from {WORK}.state_carried")
+
+    def begin_step(self, carried: Carried | None, pairs: Iterable[tuple[str, date]]) -> None:
+        """Hand to SQL which days of a step are carried on; and forget the step's days until it has ended.
+
+        Killed in it, nobody takes up what it has half made.
+        """
+        if not self.possible:
+            return
+        self._write(carried)
         self._context.warehouse.execute(
-            f"delete from {WORK}.state_carried where day in :days", days=sorted(set(days))
+            f"delete from {WORK}.state_carried where day in :days", days=sorted({day for _, day in pairs})
         )
+
+    def _write(self, carried: Carried | None) -> None:
+        days = sorted({day for _, day in carried.pairs}) if carried else []
+        frame = pd.DataFrame(
+            [(day, carried.with_new) for day in days] if carried else [],
+            columns=list(TABLES["input_carried_days"]),
+        )
+        self._context.warehouse.replace(f"{WORK}.input_carried_days", frame, TABLES["input_carried_days"])
 
     def note(self, pairs: Iterable[tuple[str, date]]) -> None:
         """Keep that a step has matched these (destination, day) of the rows that this run has read.
 
         SQL keeps nothing of an older day, which to carry on would be to lose all that it has.
         """
-        if self._now is None:
+        if not self.possible:
             return
         of_day: dict[date, list[str]] = {}
         for destination, day in pairs:
@@ -106,7 +162,7 @@ class Carrying:
             return
         days = {day for day, (_, made_of) in self._kept().items() if made_of == self._before}
         quiet = sorted(days - set(opened))
-        if quiet and self._now is not None and self._now != self._before:
+        if quiet and self.possible and self._now != self._before:
             warehouse.execute(
                 f"update {WORK}.state_carried set made_of = :now where day in :days",
                 now=self._now,
@@ -129,7 +185,7 @@ class Carrying:
         }
         workspace = self._context.workspace
         needed = {("source", each.name) for each in workspace.sources}
-        needed |= {("destination", name) for name in _matched_by_id(self._context)}
+        needed |= {("destination", name) for name in self._by_id}
         if not needed <= set(known):
             return None
         text = json.dumps([self._contract, sorted((*key, *known[key]) for key in needed)])
@@ -154,34 +210,3 @@ def _ids_may_change(context: RunContext) -> bool:
         f"select count(*) as n from {WORK}.input_destinations where edge_days > 0"
     )
     return bool(frame["n"].iloc[0])
-
-
-def _only_grew(context: RunContext) -> bool:
-    """Whether every row that this run reads is known to be new: of a day that is read whole, nobody knows what left."""
-    by_id = _matched_by_id(context)
-    read = list(run_days(context, "source").values())
-    read += [after for (name, _), after in run_days(context, "destination").items() if name in by_id]
-    return all(after is not None for after in read)
-
-
-def _shares(context: RunContext) -> dict[date, float]:
-    """By day: the share of its deliveries that have landed since the last run."""
-    warehouse = context.warehouse
-    counted = {
-        table: {
-            as_day(row.day): int(row.rows_seen)
-            for row in rows_of(
-                warehouse.frame(
-                    f"select day, sum(rows_seen) as rows_seen from {WORK}.{table} as c "
-                    f"inner join {WORK}.input_destinations as d on c.name = d.destination and d.matching = 'message_id' "
-                    "where c.kind = 'destination' and c.day is not null group by 1"
-                )
-            )
-        }
-        for table in ("state_census", "census_destinations")
-    }
-    return {
-        day: 1 - counted["state_census"].get(day, 0) / rows
-        for day, rows in counted["census_destinations"].items()
-        if rows
-    }

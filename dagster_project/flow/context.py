@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from dagster_project.core.contracts import Workspace
@@ -32,6 +32,13 @@ class RunContext:
     # From so many rows on, a table that only grew is read from where the last run ended; see flow/growth.py.
     grown_from: int = 5_000_000
     tell: Callable[[str], None] = logging.getLogger("recon").info  # progress within a stage
+
+    @property
+    def asked_days(self) -> list[date]:
+        """The days that were asked for by name, which are read and matched again, changed or not."""
+        if self.from_day is None or self.to_day is None:
+            return []
+        return [self.from_day + timedelta(step) for step in range((self.to_day - self.from_day).days + 1)]
 
 
 @dataclass(frozen=True)

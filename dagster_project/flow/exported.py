@@ -132,7 +132,8 @@ def read_exports(context: RunContext) -> list[Health]:
         else:
             after = None
             changed = changed_days(census, own if same_contract else own.assign(checksum=None), since)
-            again = {*changed, *begun.get(name, [])}
+            asked = {*context.asked_days} & {as_day(day) for day in census["day"] if not pd.isna(day)}
+            again = {*changed, *begun.get(name, []), *asked}
             days = sorted(again)
         to_read += [
             {"destination": name, "day": day, "after_position": None if day in again else after}

@@ -8,7 +8,7 @@ from typing import Final
 
 import pandas as pd
 
-from dagster_project.flow.carried import Carried, Carrying
+from dagster_project.flow.carried import Carrying
 from dagster_project.flow.census import as_day, rows_of
 from dagster_project.flow.context import RunContext
 from dagster_project.flow.inputs import TABLES, WORK
@@ -33,7 +33,6 @@ MODELS = [
     "int_window_messages",
     "int_window_expected",
     "int_window_deliveries",
-    "int_asked_keys",
     "int_matches",
     "int_kept_messages",
     "int_kept_deliveries",
@@ -47,7 +46,6 @@ MODELS = [
     "int_missing",
     "int_delivery_counts",
     "int_differences",
-    "int_day_matches",
     "int_outcomes",
     "int_counted",
     "int_cells_daily",
@@ -56,6 +54,8 @@ MODELS = [
     "int_not_expected_daily",
     "int_delivery_names_daily",
 ]
+# What days are carried on by: made where the landed rows are known by their positions.
+CARRYING_MODELS = ["int_asked_keys", "int_day_matches"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,9 @@ def match(context: RunContext) -> Matched:
     models: list[ModelResult] = []
     done = matched_already(context)
     first = True
-    carrying = Carrying(context)
+    carrying = Carrying(context, rows)
+    carrying.begin()
+    of_step = [*MODELS, *CARRYING_MODELS] if carrying.possible else MODELS
     while todo := [pair for pair in open_days(context) if pair not in done]:
         carried = carrying.choose(todo)
         if carried is not None:
@@ -98,10 +100,9 @@ def match(context: RunContext) -> Matched:
             step = [pair for pair in todo if pair[1] in days]
             told(context, "matched", steps[0], len(steps))
         write_days(context, "input_step_days", step)
-        _write_carried(context, carried)
+        carrying.begin_step(carried, step)
         _recall(context)
-        carrying.forget(day for _, day in step)
-        models = added(models, context.dbt.run([*VIEWS, *MODELS] if first else MODELS))
+        models = added(models, context.dbt.run([*VIEWS, *of_step] if first else of_step))
         first = False
         _note(context, step)
         carrying.note(step)
@@ -153,13 +154,6 @@ def _look_beyond_edges(context: RunContext) -> None:
         f"and not exists (select 1 from {WORK}.int_cells_daily as c "
         "where c.destination = input_destinations.destination and c.matched_by = 'message_id_variant'))"
     )
-
-
-def _write_carried(context: RunContext, carried: Carried | None) -> None:
-    """Hand to SQL which days of the step are carried on; none where all are matched anew."""
-    rows = [(day, carried.with_new) for day in sorted({day for _, day in carried.pairs})] if carried else []
-    frame = pd.DataFrame(rows, columns=list(TABLES["input_carried_days"]))
-    context.warehouse.replace(f"{WORK}.input_carried_days", frame, TABLES["input_carried_days"])
 
 
 def _days_that_were_open(context: RunContext) -> set[date]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from itertools import groupby
 
 import pandas as pd
@@ -180,12 +180,8 @@ def _open_quiet_and_immature_days(context: RunContext) -> None:
     if not pd.isna(first):
         for destination, days in calendar(as_day(first), context.workspace, context.as_of).items():
             rows += [(destination, day) for day in days if (destination, day) not in known]
-    if context.from_day and context.to_day:
-        # Days that were asked for are done again, changed or not.
-        span = (context.to_day - context.from_day).days
-        asked = [context.from_day + timedelta(step) for step in range(span + 1)]
-        names = ["", *(each.name for each in context.workspace.destinations)]
-        rows += [(name, day) for name in names for day in asked]
+    names = ["", *(each.name for each in context.workspace.destinations)]
+    rows += [(name, day) for name in names for day in context.asked_days]
     if rows:
         warehouse.append(
             f"{WORK}.state_open_days", pd.DataFrame(sorted(set(rows)), columns=["destination", "day"])

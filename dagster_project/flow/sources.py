@@ -59,7 +59,7 @@ def read_sources(context: RunContext) -> list[Health]:
     censuses: list[pd.DataFrame] = []
     ranges: list[dict[str, object]] = []
     changed_of: dict[str, list[date]] = {}
-    known_of: dict[str, list[date]] = {}
+    known_of: dict[str, set[date]] = {}
     grown_of: dict[str, tuple[set[date], int]] = {}
     positions = positions_before(warehouse, "source")
     reached: list[dict[str, object]] = []
@@ -103,15 +103,17 @@ def read_sources(context: RunContext) -> list[Health]:
             continue
         if position is not None:
             reached.append(position)
+        known_of[source.name] = {as_day(day) for day in census["day"] if not pd.isna(day)}
         if only_grew is not None:
             again = begun.get(source.name, [])
             grown_of[source.name] = {*only_grew.days} - {*again}, only_grew.after_position
         else:
             # Under another contract every day is read again, also one whose rows are gone.
             changed = changed_days(census, own if same_contract else own.assign(checksum=None), since)
-            again = sorted({*changed, *begun.get(source.name, [])})
+            # A day that was asked for is some destination's own: in UTC it lies on the days beside it, too.
+            asked = {day + timedelta(days=step) for day in context.asked_days for step in (-1, 0, 1)}
+            again = sorted({*changed, *begun.get(source.name, []), *(asked & known_of[source.name])})
         changed_of[source.name] = again
-        known_of[source.name] = [as_day(day) for day in census["day"] if not pd.isna(day)]
         censuses.append(census)
         ranges.append({"kind": "source", "name": source.name, "since": since})
         latest = _latest(warehouse, source.name, view, since, context.as_of, only_grew)

@@ -82,9 +82,8 @@
     {{ return(stretches) }}
 {% endmacro %}
 
-{# Rows of int_messages on the slots of this step, with `step_bits`: the destinations on whose days they stand. #}
-{% macro window_messages(messages, slots) -%}
-    {%- set stretches = slot_stretches(slots) -%}
+{# Rows of int_messages on the stretches of this step, with `step_bits`: the destinations on whose days they stand. #}
+{% macro window_messages(messages, stretches) -%}
     select
         messages.*,
         {{ step_bits(stretches) }} as step_bits
@@ -312,18 +311,19 @@ left join {{ ref('int_route_names') }} as route_names
   alone, where one is given.
 #}
 {% macro window_expected(keys=none) %}
+{%- set stretches = slot_stretches(ref('int_window_slots')) %}
 with
 
 named as {{ not_kept() }} (
     {{ named_messages(
         ref('int_messages'),
-        where=between_slots(slot_stretches(ref('int_window_slots')))
+        where=between_slots(stretches)
         ~ (' and messages.message_key in (select k.message_key from ' ~ keys ~ ' as k)' if keys else '')
     ) }}
 ),
 
 window_messages as {{ not_kept() }} (
-    {{ window_messages('named', ref('int_window_slots')) }}
+    {{ window_messages('named', stretches) }}
 )
 
 select * from (
@@ -338,6 +338,7 @@ select * from (
 {% macro carried_days() %}
     {#- Parsed as if there were some, so that dbt sees what is read then. -#}
     {%- if not execute -%}{{ return({'days': [day_literal('2000-01-01')], 'with_new': true}) }}{%- endif -%}
+    {%- if not keeps_positions() -%}{{ return({'days': [], 'with_new': false}) }}{%- endif -%}
     {%- set rows = run_query(
         'select ' ~ day_text('day') ~ ', with_new from ' ~ source('inputs', 'input_carried_days') ~ ' order by 1'
     ).rows -%}
@@ -348,7 +349,9 @@ select * from (
 
 {# The number of this run, which the rows it reads carry; 0 where nobody can know it. #}
 {% macro read_epoch() -%}
-    {%- if not execute or model.resource_type == 'unit_test' -%}{{ return('0') }}{%- endif -%}
+    {%- if not execute or model.resource_type == 'unit_test' or not keeps_positions() -%}
+        {{ return('0') }}
+    {%- endif -%}
     {{ return(run_query('select epoch from ' ~ source('inputs', 'input_run')).columns[0].values()[0]) }}
 {%- endmacro %}
 

@@ -204,12 +204,17 @@ def test_rows_of_a_table_that_was_made_anew_are_not_taken_for_new(
 
 def test_a_day_that_is_asked_for_is_matched_anew(mail: ReconProject, steps: list[carried.Carried]) -> None:
     # Changed where it stands: nobody sees it in a table that is followed by position, so its owner asks for the day.
-    mail.warehouse.execute("update exports.mail set event_name = 'Read' where message_id = 'm2'")
+    mail.warehouse.execute("update exports.mail set message_id = 'nobody' where message_id = 'm2'")
+    mail.warehouse.execute("update web.tracks set event_text = 'Read' where id = 'm3'")
     mail.landed["deliveries"] = [
-        replace(each, event_name="Read") if each.message_id == "m2" else each
+        replace(each, message_id="nobody") if each.message_id == "m2" else each
         for each in mail.landed["deliveries"]
     ]
-    mail.run(NOW + HOUR, day(2), day(2), until="published")
+    mail.landed["messages"] = [
+        replace(each, event_text="Read") if each.message_id == "m3" else each
+        for each in mail.landed["messages"]
+    ]
+    mail.run(NOW + HOUR, day(2), day(3), until="published")
     assert _carried(steps) == []
     assert disagreements(mail, NOW + HOUR) == []
 

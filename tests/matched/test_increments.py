@@ -348,5 +348,5 @@ def _of_one_run(table: str) -> bool:
         *("diagnosis_limits", "int_known_copies", "int_links", "int_id_places", "int_ids"),
         *("int_leaving_days", "int_open_days", "state_open_days", "int_matches", "int_id_differences"),
         *("int_variant_matches", "int_user_matches", "int_missing", "int_outcomes", "int_counted"),
-        *("int_delivery_counts", "int_asked_keys"),
+        *("int_delivery_counts", "int_asked_keys", "state_epoch"),
     }

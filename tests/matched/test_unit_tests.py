@@ -152,8 +152,14 @@ CHANGES = {
         ("when want_here <> got or repeated then", "when want_here <> got then"),
         ("when want_here <> got", "when want_id <> got"),
         ("when message_key in (select r", "when message_key not in (select r"),
-        ("    where message_key is null and day in", "    where message_key is null or day in"),
-        ("        day as only_day", "        cast(null as date) as only_day"),
+        (
+            "    where counted.message_key is null and counted.day in",
+            "    where counted.message_key is null or counted.day in",
+        ),
+        (
+            "        counted.day as only_day,\n        counted.message_key",
+            "        cast(null as date) as only_day,\n        counted.message_key",
+        ),
         ("cast(-count(*) as bigint)", "cast(count(*) as bigint)"),
         ("            kept.message_key is null\n", "            true\n"),
         (" and kept.source is not null", ""),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
@@ -217,7 +217,8 @@ def reconciled(folder: Path) -> Project:
         ["'Signed Up', date '2026-11-01', 30", "'Purchase', date '2026-11-02', 20"],
     )
     for stage in (read_sources, read_exports, normalise, match):
-        stage(project.context())
+        # Every day is one of many rows, so that what days are carried on by is made as well.
+        stage(replace(project.context(), grown_from=1))
     project.put(
         "diagnosis_limits",
         [

@@ -24,7 +24,7 @@ step_days as (
 
 matches as (
     select * from {{ ref('int_matches') }}
-    where source is not null{{ ' and 1 = 0' if not keeps_positions() }}
+    where source is not null
 ),
 
 slots as (
@@ -86,4 +86,4 @@ select distinct
 from {{ ref('int_kept_deliveries') }} as deliveries
 inner join step_days
     on deliveries.destination = step_days.destination and deliveries.day = step_days.day
-where deliveries.in_step{{ ' and 1 = 0' if not keeps_positions() }}
+where deliveries.in_step

@@ -99,6 +99,7 @@ named as (
     select
         cast(null as date) as only_day,
         grouped.message_key,
+        grouped.name_number,
         names.source,
         names.event_text,
         grouped.slot_timestamp,
@@ -116,20 +117,24 @@ named as (
     {%- if carried.days %}
     union all
     select
-        day as only_day,
-        message_key,
+        counted.day as only_day,
+        counted.message_key,
+        names.name_number,
         {%- for column in match_columns() %}
-        {{ column }},
+        counted.{{ column }},
         {%- endfor %}
-        messages
-    from {{ earlier_day_matches() }}
-    where message_key is null and day in ({{ carried.days | join(', ') }})
+        counted.messages
+    from {{ earlier_day_matches() }} as counted
+    left join {{ ref('int_names') }} as names
+        on counted.source = names.source and counted.event_text = names.event_text
+    where counted.message_key is null and counted.day in ({{ carried.days | join(', ') }})
     union all
     -- Less what int_day_matches has counted of the messages that are asked again: all that were there when it was made,
     -- but for those that it has as a row of their own.
     select
         counted.day as only_day,
         cast(null as {{ key_type() }}) as message_key,
+        counted.name_number,
         {%- for column in match_columns() %}
         counted.{{ column }},
         {%- endfor %}
@@ -137,6 +142,7 @@ named as (
     from (
         select
             days.day,
+            wanted.name_number,
             wanted.source,
             wanted.event_text,
             {{ quarter_hour('wanted.timestamp') }} as slot_timestamp,
@@ -168,25 +174,8 @@ named as (
             )
             {%- endif %}
     ) as counted
-    group by counted.day{% for column in match_columns() %}, counted.{{ column }}{% endfor %}
+    group by counted.day, counted.name_number{% for column in match_columns() %}, counted.{{ column }}{% endfor %}
     {%- endif %}
 )
 
-select
-    named.only_day,
-    named.message_key,
-    names.name_number,
-    named.source,
-    named.event_text,
-    named.slot_timestamp,
-    named.slot_received_at,
-    named.slot_sent_at,
-    named.slot_original_timestamp,
-    named.no_identifier,
-    named.bad_identifier,
-    named.consent,
-    named.want,
-    named.want_id,
-    named.messages
-from named
-left join {{ ref('int_names') }} as names on named.source = names.source and named.event_text = names.event_text
+select * from named
