@@ -45,12 +45,19 @@ def take_census(
     since: date | None,
     as_of: datetime,
     after_position: int | None = None,
+    up_to_position: int | None = None,
 ) -> pd.DataFrame:
     """Rows and checksum per day of one staging view: ``kind, name, day, rows_seen, checksum``.
 
     ``as_of`` is in the view's own clock (UTC for a source, the export's zone for a destination). A day of
-    null gathers rows whose time cannot be read. With ``after_position`` only rows that landed behind it.
+    null gathers rows whose time cannot be read. With ``after_position`` only rows that landed behind it, with
+    ``up_to_position`` only those before and on it.
     """
+    places = [
+        f"and landed_position {side} {int(position)}"
+        for side, position in ((">", after_position), ("<=", up_to_position))
+        if position is not None
+    ]
     seconds, name_share = _SECONDS[warehouse.dialect], _NAME[warehouse.dialect]
     if kind == "source":
         time, label, extra = "received_at", "event_text", "count(user_id)"
@@ -71,7 +78,7 @@ def take_census(
                 coalesce({first}, 0) as a, coalesce({second}, 0) as b, coalesce({extra}, 0) as c
             from {view}
             where (({time} is null) or ({time} <= cast(:as_of as timestamp) and {time} >= cast(:since as timestamp)))
-            {"" if after_position is None else f"and landed_position > {int(after_position)}"}
+            {" ".join(places)}
             group by 1, 2
         ) as counted
         group by day

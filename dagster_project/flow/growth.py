@@ -1,8 +1,9 @@
-"""Whether a large landed table has only grown since it was last read, so that only what is behind must be read.
+"""Whether a landed table has only grown since it was last read, so that only what is behind must be read.
 
-DuckDB numbers the rows of a table as they are appended. Where no row up to the last position read has gone, what was
-counted there still holds, and the rows behind it are all that is new. Nothing else is compared in a large
-table (`RunContext.grown_from`): thirty-five days of five million rows each would cost more to count than a day to match.
+DuckDB numbers the rows of a table as they are appended. Where the rows up to the last position read are those that were
+there, the rows behind it are all that is new. A small table is counted up to there again, day by day; in a large one
+(`RunContext.grown_from`) no row may have gone and nothing else is compared: thirty-five days of five million rows
+each would cost more to count than a day to match.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from dagster_project.flow.census import CENSUS, as_day, rows_of, take_census
+from dagster_project.flow.census import CENSUS, as_day, changed_days, rows_of, take_census
 from dagster_project.flow.inputs import TABLES, WORK
 from dagster_project.resources.warehouse import Warehouse, WarehouseSession
 
@@ -52,23 +53,26 @@ def grown(
     as_of: datetime,
     grown_from: int,
 ) -> Grown | None:
-    """What is new in a table that only grew; None when it is small, shrank, was changed, or nobody can tell.
+    """What is new in a table that only grew; None when it shrank, was changed, or nobody can tell.
 
     `before` is its row of :func:`positions_before`, `own` its rows of `state_census`; `as_of` is in the view's own
     clock. Rows from before `since` are left alone, as they are in any run.
     """
-    if warehouse.dialect != "duckdb" or before is None or int(before.rows_total) < grown_from:
+    if warehouse.dialect != "duckdb" or before is None:
         return None
     position = int(before.position)
-    counted = warehouse.frame(
-        f"select (select count(*) from {view}) as total, "
-        f"(select count(*) from {view} where landed_position > :position) as new",
-        position=position,
-    ).iloc[0]
-    if int(counted["total"]) - int(counted["new"]) != int(before.rows_total):
-        return None
-    if _sample(warehouse, kind, view, position) != before.sample:
-        return None
+    if int(before.rows_total) >= grown_from:
+        if (
+            not _holds_as_many(warehouse, view, before)
+            or _sample(warehouse, kind, view, position) != before.sample
+        ):
+            return None
+    else:
+        held = take_census(
+            warehouse, kind, name, view, grain="event", since=since, as_of=as_of, up_to_position=position
+        )
+        if held["day"].isna().any() or changed_days(held, own, since):
+            return None
     added = take_census(
         warehouse, kind, name, view, grain="event", since=since, as_of=as_of, after_position=position
     )
@@ -108,24 +112,21 @@ def position_now(
     """
     if warehouse.dialect != "duckdb":
         return None
-    total = int(warehouse.frame(f"select count(*) as n from {view}")["n"].iloc[0])
-    if total < grown_from:
-        return None
     time = "received_at" if kind == "source" else "event_time"
     seen = warehouse.frame(
-        f"select (select max(landed_position) from {view}) as position, "
+        f"select (select count(*) from {view}) as total, (select max(landed_position) from {view}) as position, "
         f"(select count(*) from {view} where {time} > cast(:as_of as timestamp)) as later",
         as_of=as_of.isoformat(sep=" "),
     ).iloc[0]
     if pd.isna(seen["position"]) or int(seen["later"]):
         return None
-    position = int(seen["position"])
+    position, total = int(seen["position"]), int(seen["total"])
     return {
         "kind": kind,
         "name": name,
         "position": position,
         "rows_total": total,
-        "sample": _sample(warehouse, kind, view, position),
+        "sample": _sample(warehouse, kind, view, position) if total >= grown_from else "",
     }
 
 
@@ -134,6 +135,16 @@ def keep_positions(session: WarehouseSession, kind: str, reached: Sequence[Mappi
     table = f"{WORK}.census_positions"
     session.execute(f"delete from {table} where kind = :kind", kind=kind)
     session.append(table, pd.DataFrame(list(reached), columns=list(TABLES["census_positions"])))
+
+
+def _holds_as_many(warehouse: Warehouse, view: str, before: Any) -> bool:
+    """Whether as many rows stand up to the position as the run that reached it has counted."""
+    counted = warehouse.frame(
+        f"select (select count(*) from {view}) as total, "
+        f"(select count(*) from {view} where landed_position > :position) as new",
+        position=int(before.position),
+    ).iloc[0]
+    return int(counted["total"]) - int(counted["new"]) == int(before.rows_total)
 
 
 def _sample(warehouse: Warehouse, kind: str, view: str, position: int) -> str:
