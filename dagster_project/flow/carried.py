@@ -84,16 +84,17 @@ class Carrying:
         )
         return {day: 1 - before.get(day, 0) / rows for day, rows in now.items() if rows}
 
-    def choose(self, todo: Collection[tuple[str, date]]) -> Carried | None:
-        """Of the (destination, day) to match, those that the next step carries on; None when there are none."""
-        if not self.possible:
-            return None
+    def choose(self, todo: Collection[tuple[str, date]]) -> Carried | set[date]:
+        """Of the (destination, day) to match: the days that must be matched anew, or else what the next step carries on.
+
+        In this order: what those days find to belong to an older one is asked there with all else that is new.
+        """
         asked: dict[date, set[str]] = {}
         for destination, day in todo:
             asked.setdefault(day, set()).add(destination)
-        kept = self._kept()
+        kept = self._kept() if self.possible else {}
         if not kept or _ids_may_change(self._context):
-            return None
+            return {*asked}
         # A day that is read whole may hold other rows than before, as many and in the same places.
         with_new = {
             day
@@ -101,12 +102,14 @@ class Carrying:
             if self._only_grew and made_of == self._before and self._grew_by.get(day, 1.0) <= LARGEST_SHARE
         }
         as_it_is = {day for day, (_, made_of) in kept.items() if made_of == self._now and day in self._noted}
-        for new, ready in ((True, with_new), (False, as_it_is)):
-            days = [day for day in sorted(asked) if day in ready and asked[day] <= kept[day][0]]
-            if days:
-                # A day is carried on for all destinations it was matched for: what is kept of it is of them together.
-                return Carried([(name, day) for day in days for name in sorted(kept[day][0])], new)
-        return None
+        new, known = (
+            [day for day in sorted(asked) if day in ready and asked[day] <= kept[day][0]]
+            for ready in (with_new, as_it_is - with_new)
+        )
+        if anew := asked.keys() - {*new, *known}:
+            return anew
+        # A day is carried on for all destinations it was matched for: what is kept of it is of them together.
+        return Carried([(name, day) for day in new or known for name in sorted(kept[day][0])], bool(new))
 
     def begin(self) -> None:
         """Before the first step: a run that keeps nothing leaves nothing behind of days that it matches anew."""

@@ -8,7 +8,7 @@ from typing import Final
 
 import pandas as pd
 
-from dagster_project.flow.carried import Carrying
+from dagster_project.flow.carried import Carried, Carrying
 from dagster_project.flow.census import as_day, rows_of
 from dagster_project.flow.context import RunContext
 from dagster_project.flow.inputs import TABLES, WORK
@@ -89,16 +89,15 @@ def match(context: RunContext) -> Matched:
     carrying.begin()
     of_step = [*MODELS, *CARRYING_MODELS] if carrying.possible else MODELS
     while todo := [pair for pair in open_days(context) if pair not in done]:
-        carried = carrying.choose(todo)
-        if carried is not None:
-            step = carried.pairs
+        chosen = carrying.choose(todo)
+        if isinstance(chosen, Carried):
+            carried, step = chosen, chosen.pairs
             left = {day for _, day in todo} - {day for _, day in step}
-            told(context, "matched", sorted({day for _, day in step}), 1 + len(in_steps(left, rows, limit)))
+            told(context, "matched", sorted({day for _, day in step}), 2 if left else 1)
         else:
-            steps = in_steps({day for _, day in todo}, rows, limit)
-            days = set(steps[0])
-            step = [pair for pair in todo if pair[1] in days]
-            told(context, "matched", steps[0], len(steps))
+            carried, steps = None, in_steps(chosen, rows, limit)
+            step = [pair for pair in todo if pair[1] in steps[0]]
+            told(context, "matched", steps[0], len(steps) + (1 if chosen < {day for _, day in todo} else 0))
         write_days(context, "input_step_days", step)
         carrying.begin_step(carried, step)
         _recall(context)

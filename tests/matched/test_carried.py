@@ -31,9 +31,9 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[carried.Carried]:
     seen: list[carried.Carried] = []
     choose = carried.Carrying.choose
 
-    def watched(self: carried.Carrying, todo: list[tuple[str, date]]) -> carried.Carried | None:
+    def watched(self: carried.Carrying, todo: list[tuple[str, date]]) -> carried.Carried | set[date]:
         found = choose(self, todo)
-        if found is not None:
+        if isinstance(found, carried.Carried):
             seen.append(found)
         return found
 
