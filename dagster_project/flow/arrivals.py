@@ -47,7 +47,7 @@ def observe_arrivals(context: RunContext, readable: Iterable[str]) -> None:
         for row in rows_of(
             warehouse.frame(
                 "select destination, day, sum(deliveries) as deliveries from ("
-                f"select destination, day, count(*) as deliveries from {WORK}.int_deliveries "
+                f"select destination, day, sum(deliveries) as deliveries from {WORK}.int_delivery_counts "
                 "where day between :since and :until group by 1, 2 union all "
                 f"select destination, day, sum(messages) as deliveries from {WORK}.int_export_counts "
                 "where day between :since and :until group by 1, 2) as days group by 1, 2",

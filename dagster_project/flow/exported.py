@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pandas as pd
 
@@ -25,11 +25,11 @@ from dagster_project.flow.landing import land_files
 from dagster_project.flow.sources import first_line, looked_back_to
 from dagster_project.flow.steps import (
     in_steps,
-    landed_rows,
     nullable,
     open_days_that_rows_leave,
     read_already,
     remember_read,
+    rows_to_read,
     run_days,
     signatures,
     told,
@@ -50,7 +50,8 @@ def read_exports(context: RunContext) -> list[Health]:
     """Land export files, stage every export, and read again the days whose rows changed.
 
     A destination that cannot be read is told in its `Health`; what was read of it earlier stays as it is.
-    Writes `run_export_days`, `export_health`, `int_deliveries`, `int_export_counts` and `arrival_observations`.
+    Writes `run_export_days`, `export_health`, `int_deliveries`, `int_delivery_counts`, `int_export_counts` and
+    `arrival_observations`.
     """
     warehouse, workspace = context.warehouse, context.workspace
     problems: dict[str, str] = {}
@@ -172,16 +173,15 @@ def _read_deliveries(context: RunContext) -> None:
     contracts = signatures(context, "destination")
     done = read_already(context, "destination", contracts)
     left = {pair: after for pair, after in days_read.items() if pair not in done}
-    rows: dict[date, int] = {}
-    for (_, day), count in landed_rows(context, "destination").items():
-        rows[day] = rows.get(day, 0) + count
-    steps = in_steps({day for _, day in left}, rows, context.step_rows) or [[]]
+    steps = in_steps(
+        {day for _, day in left}, rows_to_read(context, "destination", left), context.step_rows
+    ) or [[]]
     for number, days in enumerate(steps):
         step = {pair: after for pair, after in left.items() if pair[1] in set(days)}
         if days:
             told(context, "exported", days, len(steps) - number)
         write_days(context, "input_export_days", step)
-        context.dbt.run(["int_deliveries", "int_export_counts"])
+        context.dbt.run(["int_deliveries", "int_delivery_counts", "int_export_counts"])
         remember_read(context, "destination", step, contracts)
     write_days(context, "input_export_days", days_read)
 

@@ -44,7 +44,6 @@ MODELS = [
     "int_variant_matches",
     "int_user_matches",
     "int_missing",
-    "int_delivery_counts",
     "int_differences",
     "int_outcomes",
     "int_counted",

@@ -18,6 +18,7 @@ from dagster_project.flow.steps import (
     open_days_that_rows_leave,
     read_already,
     remember_read,
+    rows_to_read,
     run_days,
     signatures,
     told,
@@ -82,11 +83,10 @@ def _read_messages(context: RunContext) -> list[ModelResult]:
     contracts = signatures(context, "source")
     done = _done_before(list(days_read), read_already(context, "source", contracts))
     left = {pair: after for pair, after in days_read.items() if pair not in done}
-    rows: dict[date, int] = {}
-    for (_, day), count in landed_rows(context, "source").items():
-        rows[day] = rows.get(day, 0) + count
     models: list[ModelResult] = []
-    while steps := in_steps({day for _, day in left}, rows, context.step_rows):
+    while steps := in_steps(
+        {day for _, day in left}, rows_to_read(context, "source", left), context.step_rows
+    ):
         days = steps[0]
         step = {pair: after for pair, after in left.items() if pair[1] in set(days)}
         told(context, "normalised", days, len(steps))

@@ -253,15 +253,20 @@ class WarehouseWitness:
                     {"and m.event_text in (select n.event from wanted as n)" if by_name else ""}
             ),
             -- Counted before they are held against the contracts: a message is looked at once, however many ask.
-            kinds as (
+            grouped as (
                 select
                     {own}, {cut.format("app_version")} as app_version,
-                    {cut.format("library_version")} as library_version, user_shape, count(*) as messages
+                    {cut.format("library_version")} as library_version, user_shape, slot, count(*) as messages
                 from sent as m
+                group by {_numbers(len(_DECIDING) + 4)}
+            ),
+            kinds as (
+                select {own}, app_version, library_version, user_shape, sum(messages) as messages
+                from grouped as m
                 group by {_numbers(len(_DECIDING) + 3)}
             ),
             slots as (
-                select {own}, slot, count(*) as messages from sent as m group by {_numbers(len(_DECIDING) + 1)}
+                select {own}, slot, sum(messages) as messages from grouped as m group by {_numbers(len(_DECIDING) + 1)}
             ),
             lost_messages as (
                 select

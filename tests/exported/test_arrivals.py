@@ -17,8 +17,9 @@ from dagster_project.flow.context import RunContext
 
 # Noon UTC on the 20th: evening of the 20th in Kolkata, morning in New York.
 NOON = datetime(2026, 11, 20, 12)
-DELIVERIES = {"destination": "varchar", "day": "date", "event_name": "varchar"}
-COUNTS = {**DELIVERIES, "messages": "bigint"}
+NAMES = {"destination": "varchar", "day": "date", "event_name": "varchar"}
+DELIVERIES = {**NAMES, "hour": "bigint", "deliveries": "bigint"}
+COUNTS = {**NAMES, "messages": "bigint"}
 
 
 @pytest.fixture
@@ -38,16 +39,25 @@ def project(tmp_path: Path) -> ReconProject:
 def hold(project: ReconProject, mail: Mapping[int, int], tally: Mapping[int, int]) -> None:
     """What is read of the two exports by day of November."""
     rows = [
-        {"destination": "mail", "day": date(2026, 11, day), "event_name": "E"}
+        {
+            "destination": "mail",
+            "day": date(2026, 11, day),
+            "event_name": "E",
+            "hour": hour,
+            "deliveries": held,
+        }
         for day, number in mail.items()
-        for _ in range(number)
+        for hour, held in ((9, number - 1), (10, 1))
     ]
     counts = [
         {"destination": "tally", "day": date(2026, 11, day), "event_name": name, "messages": number}
         for day, numbers in tally.items()
         for name, number in (("E", numbers - 1), ("F", 1))
     ]
-    for name, columns, held in (("int_deliveries", DELIVERIES, rows), ("int_export_counts", COUNTS, counts)):
+    for name, columns, held in (
+        ("int_delivery_counts", DELIVERIES, rows),
+        ("int_export_counts", COUNTS, counts),
+    ):
         project.warehouse.replace(
             f"reconciliation_work.{name}", pd.DataFrame(held, columns=list(columns)), columns
         )

@@ -29,7 +29,12 @@ HOUR = timedelta(hours=1)
 def test_days_are_cut_where_a_step_would_hold_too_many_rows() -> None:
     days = [date(2026, 11, number) for number in (1, 2, 3, 4)]
     assert in_steps(days, dict.fromkeys(days, 10), 20) == [days[:2], days[2:]]
-    assert in_steps(days, dict.fromkeys(days, 10), 19) == [[each] for each in days]
+    assert in_steps(days, dict.fromkeys(days, 10), 14) == [[each] for each in days]
+
+
+def test_a_rest_of_few_rows_is_no_step_of_its_own() -> None:
+    days = [date(2026, 11, number) for number in range(1, 4)]
+    assert in_steps(days, dict.fromkeys(days, 10), 15) == [days[:1], days[1:]]
 
 
 def test_a_day_is_never_cut_and_days_come_in_order() -> None:

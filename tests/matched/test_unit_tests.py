@@ -68,7 +68,8 @@ CHANGES = {
         ("when destinations.matching = 'user_time' then staged.user_id", "when true then staged.user_id")
     ],
     "int_delivery_counts": [
-        (" and deliveries.day = open_days.day", ""),
+        (" and deliveries.day = days.day", ""),
+        ("    and {{ read_by_this_run('deliveries') }}\n", ""),
         ("count(*) - count(deliveries.delivery_key)", "count(deliveries.delivery_key)"),
         ("    deliveries.event_name,\n", "    min(deliveries.event_name) as event_name,\n"),
     ],
@@ -83,7 +84,7 @@ CHANGES = {
     "int_differences": [
         ("cast(copies - 1 as bigint)", "cast(copies as bigint)"),
         ("sum(deliveries.without_id)", "sum(deliveries.deliveries)"),
-        ("    where deliveries.without_id > 0\n", ""),
+        ("        and deliveries.without_id > 0\n", ""),
         (" and destinations.matching = 'message_id'", ""),
     ],
     "int_export_counts": [("sum(messages)", "max(messages)")],

@@ -19,6 +19,7 @@ open_days as (
 
 exported_days as (
     select distinct destination, day from {{ ref('int_delivery_counts') }}
+    where {{ on_window_days('day', 'step_days') }}
     union
     select distinct destination, day from {{ ref('int_export_counts') }}
     where {{ on_window_days('day', 'step_days') }} and messages > 0

@@ -37,6 +37,7 @@ exported as (
     from {{ ref('int_delivery_counts') }} as deliveries
     inner join {{ source('inputs', 'input_destinations') }} as destinations
         on deliveries.destination = destinations.destination and destinations.matching = 'counts'
+    where {{ on_window_days('deliveries.day', 'step_days') }}
     group by 1, 2, 3
 ),
 

@@ -8,6 +8,7 @@ with
 named as (
     select destination, day, event_name, cast(sum(deliveries) as bigint) as deliveries
     from {{ ref('int_delivery_counts') }}
+    where {{ on_window_days('day', 'step_days') }}
     group by 1, 2, 3
     union all
     select destination, day, event_name, messages as deliveries

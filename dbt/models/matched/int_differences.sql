@@ -81,7 +81,9 @@ nameless as (
         on deliveries.destination = destinations.destination and destinations.matching = 'message_id'
     inner join {{ ref('int_route_names') }} as route_names
         on deliveries.destination = route_names.destination and deliveries.event_name = route_names.event_name
-    where deliveries.without_id > 0
+    where
+        {{ on_window_days('deliveries.day', 'step_days') }}
+        and deliveries.without_id > 0
     group by 1, 2, 3, 4, 5
 ),
 
