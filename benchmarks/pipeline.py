@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import time
 import tracemalloc
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -96,12 +97,18 @@ def run(as_of: str, run_id: str, books: str, traced: bool = False) -> dict[str, 
         tracemalloc.start()
     measures: list[dict[str, Any]] = []
     models: dict[str, float] = {}
-    for name, stage, rows in stages:
+    # As a run does: the file is opened once, and what is left to write is written as it is closed.
+    with ExitStack() as held:
+        held.enter_context(context.warehouse.held())
+        for name, stage, rows in stages:
+            with measured() as spent:
+                done = stage(context)
+            measures.append({"stage": name, "rows": _rows(done, rows), **spent.numbers()})
+            for model in getattr(done, "models", []):
+                models[model.name] = models.get(model.name, 0.0) + model.seconds
         with measured() as spent:
-            done = stage(context)
-        measures.append({"stage": name, "rows": _rows(done, rows), **spent.numbers()})
-        for model in getattr(done, "models", []):
-            models[model.name] = models.get(model.name, 0.0) + model.seconds
+            held.close()
+        measures.append({"stage": "closing the file", "rows": 0, **spent.numbers()})
     python_mb = tracemalloc.get_traced_memory()[1] / 1e6 if traced else None
     tracemalloc.stop()
     _write_books(context.warehouse, books)

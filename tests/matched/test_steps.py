@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
@@ -168,8 +169,11 @@ def grown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-def _begun(mail: ReconProject) -> None:
-    mail.limits = {"grown_from": 1}
+LARGE, SMALL = 1, 1_000_000  # from how many rows on a table is a large one: all of them, none of them
+
+
+def _begun(mail: ReconProject, grown_from: int = LARGE) -> None:
+    mail.limits = {"grown_from": grown_from}
     mail.land(
         [_sent(f"m{number}", number) for number in range(1, 7)] + [_sent("i", 2, source="ios")],
         [_held(f"m{number}", number) for number in range(1, 7)],
@@ -179,8 +183,11 @@ def _begun(mail: ReconProject) -> None:
 
 
 @pytest.mark.dbt
-def test_of_a_table_that_only_grew_only_new_rows_are_read(mail: ReconProject, grown: list[str]) -> None:
-    _begun(mail)
+@pytest.mark.parametrize("grown_from", [LARGE, SMALL])
+def test_of_a_table_that_only_grew_only_new_rows_are_read(
+    mail: ReconProject, grown: list[str], grown_from: int
+) -> None:
+    _begun(mail, grown_from)
     assert grown == []
     mail.land_more(
         # A late one, a new day, and a copy of one that is known.
@@ -212,11 +219,14 @@ def test_a_new_row_received_before_its_known_copy_has_the_days_read_whole(
 
 
 @pytest.mark.dbt
-@pytest.mark.parametrize("change", ["delete", "replace", "future"])
+@pytest.mark.parametrize(
+    ("change", "grown_from"),
+    [("delete", LARGE), ("replace", LARGE), ("future", LARGE), ("delete", SMALL), ("update", SMALL)],
+)
 def test_a_table_that_did_more_than_grow_is_compared_in_full(
-    mail: ReconProject, grown: list[str], change: str
+    mail: ReconProject, grown: list[str], change: str, grown_from: int
 ) -> None:
-    _begun(mail)
+    _begun(mail, grown_from)
     table = (
         "exports.mail"
         if not mail.workspace.destinations[0].export.table
@@ -225,6 +235,14 @@ def test_a_table_that_did_more_than_grow_is_compared_in_full(
     if change == "delete":
         mail.warehouse.execute(f"delete from {table} where message_id = 'm2'")
         mail.landed["deliveries"] = [each for each in mail.landed["deliveries"] if each.message_id != "m2"]
+    elif change == "update":
+        # Seen where a table is small enough to be counted up to where it was read; new rows land behind it.
+        mail.warehouse.execute(f"update {table} set event_name = 'Read' where message_id = 'm2'")
+        mail.landed["deliveries"] = [
+            replace(each, event_name="Read") if each.message_id == "m2" else each
+            for each in mail.landed["deliveries"]
+        ]
+        mail.land_more([], [_held("m4", 4)])
     elif change == "replace":
         # As many rows, made anew, of which one says something else.
         mail.warehouse.execute(
