@@ -44,7 +44,7 @@ def test_a_run_with_little_memory_finds_what_any_run_finds(tmp_path: Path) -> No
 
 def test_a_run_in_steps_says_how_far_it_has_come_and_ends_as_any_run_does(tmp_path: Path) -> None:
     # Three weeks of some 130 messages and 170 deliveries a day.
-    stepped = limited(desk_in(tmp_path / "stepped", renamed=True), RECON_STEP_ROWS="2500")
+    stepped = limited(desk_in(tmp_path / "stepped", renamed=True), RECON_STEP_ROWS="1500")
     done = stepped.recon("run", "--as-of", TIME)
     assert done.code == 1, done.err
     told = [line.strip() for line in done.err.splitlines() if "to come" in line]
