@@ -33,7 +33,7 @@ class Settings(BaseModel):
     state_dir: Path = Path(".recon")
     memory_limit: str | None = None  # of DuckDB, as it writes sizes; beyond it, it spills
     threads: int | None = Field(default=None, ge=1, le=1_024)
-    step_rows: int = Field(default=_MOST_ROWS, ge=1)  # rows that one step of a run reads at most
+    step_rows: int = Field(default=_MOST_ROWS, ge=1)  # rows that one step of a run reads, about
     grown_from: int = Field(default=5_000_000, ge=1)  # from so many rows on a table or a day is a large one
     dagster_home: Path | None = None
     slack_webhook_url: SecretStr | None = None

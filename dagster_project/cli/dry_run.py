@@ -132,7 +132,7 @@ def _state(db: duckdb.DuckDBPyConnection, tables: set[str], name: str) -> tuple[
 
 
 def steps_of(days: Days, state: State | None, limit: int) -> list[tuple[Span, int]]:
-    """The steps of at most `limit` rows in which the sources' days are read, each with the rows it held when last counted.
+    """The steps of about `limit` rows in which the sources' days are read, each with the rows it held when last counted.
 
     A day that nobody has counted yet counts as empty, so a first run has more steps than this where it needs them.
     """
@@ -217,6 +217,7 @@ def as_json(
         "state": {"known": days.known, "text": about_state},
         "days": {
             "looked_at": _span(days.looked_at),
+            "asked": _span(days.asked),
             "sources": {name: _span(span) for name, span in days.sources.items()},
             "exports": {name: _span(span) for name, span in days.exports.items()},
             "reconciled": {name or "workspace": _span(span) for name, span in days.reconciled.items()},
@@ -268,6 +269,8 @@ def lines(
     yield f"  look at  {_told(days.looked_at)} of what is landed, and read again each day whose rows have changed"
     yield f"  read     sources  {_grouped(days.sources)}"
     yield f"           exports  {_grouped(days.exports)}"
+    if days.asked.days:
+        yield f"           and again {_told(days.asked)}, which was asked for; of sources the days beside it, too"
     if len(steps) > 1:
         yield f"           in {len(steps)} steps"
         for span, rows in steps:

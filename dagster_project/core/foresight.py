@@ -53,6 +53,7 @@ class Days:
     exports: Mapping[str, Span]
     reconciled: Mapping[str, Span]
     known: bool  # whether a state was there
+    asked: Span = Span(None, None)  # days that are read again because both ends were given
 
 
 def days_of_run(
@@ -101,7 +102,8 @@ def days_of_run(
         low = max(filter(None, [min(first, asked) if asked else first, from_day, workspace.starts_on]))
         high = min(filter(None, [local_day(as_of, zone), to_day]))
         reconciled[name] = Span(low, high) if low <= high else Span(None, None)
-    return Days(looked_at, sources, exports, reconciled, state is not None)
+    asked_for = Span(from_day, to_day) if from_day and to_day else Span(None, None)
+    return Days(looked_at, sources, exports, reconciled, state is not None, asked_for)
 
 
 def local_day(moment: datetime, zone: str) -> date:

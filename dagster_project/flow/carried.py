@@ -163,6 +163,9 @@ class Carrying:
         warehouse = self._context.warehouse
         if not warehouse.exists(f"{WORK}.int_day_matches"):
             return
+        # A day that was read and is left for a later run, for it was not asked for, may hold rows that nobody has matched.
+        if left := sorted(set(opened) - self._noted):
+            warehouse.execute(f"delete from {WORK}.state_carried where day in :days", days=left)
         days = {day for day, (_, made_of) in self._kept().items() if made_of == self._before}
         quiet = sorted(days - set(opened))
         if quiet and self.possible and self._now != self._before:

@@ -103,9 +103,7 @@ def read_exports(context: RunContext) -> list[Health]:
                         as_of=now_there,
                         grown_from=context.grown_from,
                     )
-                position = position_now(
-                    warehouse, "destination", name, view, as_of=now_there, grown_from=context.grown_from
-                )
+                position = position_now(warehouse, "destination", name, view, as_of=now_there)
             census = (
                 only_grew.census
                 if only_grew is not None
@@ -227,7 +225,7 @@ def _write(
             nullable(pd.DataFrame(to_read, columns=list(TABLES["run_export_days"]))),
             TABLES["run_export_days"],
         )
-        keep_positions(session, "destination", reached)
+        keep_positions(session, "destination", reached, sorted(problems))
         # Remembered before anything is rebuilt: a run that dies here leaves the days open for the next.
         open_days = [{"destination": each["destination"], "day": each["day"]} for each in to_read] + changed
         if open_days:

@@ -1,9 +1,9 @@
 """Whether a landed table has only grown since it was last read, so that only what is behind must be read.
 
 DuckDB numbers the rows of a table as they are appended. Where the rows up to the last position read are those that were
-there, the rows behind it are all that is new. A small table is counted up to there again, day by day; in a large one
-(`RunContext.grown_from`) no row may have gone and nothing else is compared: thirty-five days of five million rows
-each would cost more to count than a day to match.
+there, the rows behind it are all that is new. A few of them are looked at wherever they stood. Beside that a small table
+is counted up to there again, day by day; in a large one (`RunContext.grown_from`) only no row may have gone: thirty-five
+days of five million rows each would cost more to count than a day to match.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dagster_project.flow.inputs import TABLES, WORK
 from dagster_project.resources.warehouse import Warehouse, WarehouseSession
 
 # Rows at the head of each stretch that are looked at again, and how many stretches: a table that was made anew with as
-# many rows is seen when one of them has changed.
+# many rows is seen when one of them has changed, or another one stands before them.
 _SAMPLED_ROWS: Final = 64
 _STRETCHES: Final = 16
 
@@ -61,11 +61,11 @@ def grown(
     if warehouse.dialect != "duckdb" or before is None:
         return None
     position = int(before.position)
+    # A count sees neither ids nor places: of a table that was made anew other rows may stand up to the position.
+    if _sample(warehouse, kind, view, position) != before.sample:
+        return None
     if int(before.rows_total) >= grown_from:
-        if (
-            not _holds_as_many(warehouse, view, before)
-            or _sample(warehouse, kind, view, position) != before.sample
-        ):
+        if not _holds_as_many(warehouse, view, before):
             return None
     else:
         held = take_census(
@@ -104,7 +104,7 @@ def grown(
 
 
 def position_now(
-    warehouse: Warehouse, kind: str, name: str, view: str, *, as_of: datetime, grown_from: int
+    warehouse: Warehouse, kind: str, name: str, view: str, *, as_of: datetime
 ) -> dict[str, Any] | None:
     """How far this run reads, for the next one to go on from; None when it could not tell new rows from old ones.
 
@@ -118,21 +118,34 @@ def position_now(
         f"(select count(*) from {view} where {time} > cast(:as_of as timestamp)) as later",
         as_of=as_of.isoformat(sep=" "),
     ).iloc[0]
-    if pd.isna(seen["position"]) or int(seen["later"]):
+    total = int(seen["total"])
+    if int(seen["later"]) or (total and pd.isna(seen["position"])):
         return None
-    position, total = int(seen["position"]), int(seen["total"])
+    position = int(seen["position"]) if total else -1
     return {
         "kind": kind,
         "name": name,
         "position": position,
         "rows_total": total,
-        "sample": _sample(warehouse, kind, view, position) if total >= grown_from else "",
+        "sample": _sample(warehouse, kind, view, position),
     }
 
 
-def keep_positions(session: WarehouseSession, kind: str, reached: Sequence[Mapping[str, Any]]) -> None:
-    """Note how far this run has read, for :func:`~dagster_project.flow.census.remember` to keep when it ends."""
+def keep_positions(
+    session: WarehouseSession, kind: str, reached: Sequence[Mapping[str, Any]], unread: Sequence[str]
+) -> None:
+    """Note how far this run has read, for :func:`~dagster_project.flow.census.remember` to keep when it ends.
+
+    Of those that it could not read (`unread`) nothing is known any more, should it never end: a run before it that never
+    ended either may have read rows behind their positions.
+    """
     table = f"{WORK}.census_positions"
+    if unread:
+        session.execute(
+            f"delete from {WORK}.state_positions where kind = :kind and name in :names",
+            kind=kind,
+            names=[*unread],
+        )
     session.execute(f"delete from {table} where kind = :kind", kind=kind)
     session.append(table, pd.DataFrame(list(reached), columns=list(TABLES["census_positions"])))
 

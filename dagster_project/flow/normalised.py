@@ -83,10 +83,9 @@ def _read_messages(context: RunContext) -> list[ModelResult]:
     contracts = signatures(context, "source")
     done = _done_before(list(days_read), read_already(context, "source", contracts))
     left = {pair: after for pair, after in days_read.items() if pair not in done}
+    rows = rows_to_read(context, "source", left)
     models: list[ModelResult] = []
-    while steps := in_steps(
-        {day for _, day in left}, rows_to_read(context, "source", left), context.step_rows
-    ):
+    while steps := in_steps({day for _, day in left}, rows, context.step_rows):
         days = steps[0]
         step = {pair: after for pair, after in left.items() if pair[1] in set(days)}
         told(context, "normalised", days, len(steps))
@@ -95,6 +94,7 @@ def _read_messages(context: RunContext) -> list[ModelResult]:
         if any(after is not None for after in step.values()) and _received_before_known(context):
             # An id lands again that was received before what is known of it: all that may hold it is read anew.
             left = _read_whole(context, left)
+            rows = rows_to_read(context, "source", left)
             continue
         models = added(models, context.dbt.run(STEP_MODELS))
         remember_read(context, "source", step, contracts)

@@ -92,9 +92,7 @@ def read_sources(context: RunContext) -> list[Health]:
                 census = take_census(
                     warehouse, "source", source.name, view, grain="event", since=since, as_of=context.as_of
                 )
-            position = position_now(
-                warehouse, "source", source.name, view, as_of=context.as_of, grown_from=context.grown_from
-            )
+            position = position_now(warehouse, "source", source.name, view, as_of=context.as_of)
         except Exception as error:
             problems[source.name] = (
                 f"{source.schema_name}.tracks cannot be read: {first_line(error)}; mend the table, then run again"
@@ -153,7 +151,7 @@ def read_sources(context: RunContext) -> list[Health]:
             nullable(pd.DataFrame(to_read, columns=list(TABLES["run_received_days"]))),
             TABLES["run_received_days"],
         )
-        keep_positions(session, "source", reached)
+        keep_positions(session, "source", reached, sorted(problems))
         session.replace(
             f"{WORK}.census_sources",
             pd.concat(censuses) if censuses else pd.DataFrame(columns=list(CENSUS)),

@@ -18,8 +18,8 @@ from dagster_project.resources.dbt import ModelResult
 def in_steps(days: Iterable[date], rows_of_day: Mapping[date, int], limit: int) -> list[list[date]]:
     """The days in order, cut where a step would hold more rows than `limit`; a day is never cut.
 
-    What is left for the last step joins the one before it where both hold a third more: each step looks at the days
-    beside it as well, which costs 10 s of processor at ten million messages a day (2026-11-23).
+    What is left for the last step joins the one before it where the two together hold at most a third more than `limit`:
+    each step looks at the days beside it as well, which costs 10 s of processor at ten million messages a day (2026-11-23).
     """
     steps: list[list[date]] = []
     held: list[int] = []
@@ -148,17 +148,14 @@ def _signed(checksum: Any, signature: str | None) -> str:
 
 def landed_rows(context: RunContext, kind: str) -> dict[tuple[str, date], int]:
     """Rows by name and day as last counted, by this run where it looked and by an earlier one elsewhere."""
-    warehouse = context.warehouse
-    found: dict[tuple[str, date], int] = {}
-    for table in ("state_census", f"census_{kind}s"):
-        for row in rows_of(
-            warehouse.frame(
-                f"select name, day, rows_seen from {WORK}.{table} where kind = :kind and day is not null",
-                kind=kind,
-            )
-        ):
-            found[row.name, as_day(row.day)] = int(row.rows_seen)
-    return found
+    return _counted(context, kind, "state_census") | _counted(context, kind, f"census_{kind}s")
+
+
+def _counted(context: RunContext, kind: str, census: str) -> dict[tuple[str, date], int]:
+    frame = context.warehouse.frame(
+        f"select name, day, rows_seen from {WORK}.{census} where kind = :kind and day is not null", kind=kind
+    )
+    return {(row.name, as_day(row.day)): int(row.rows_seen) for row in rows_of(frame)}
 
 
 def rows_to_read(
@@ -166,14 +163,7 @@ def rows_to_read(
 ) -> dict[date, int]:
     """By day: the rows that reading these days reads, with the position behind which each is new, as in `run_days`."""
     landed = landed_rows(context, kind)
-    before = {
-        (row.name, as_day(row.day)): int(row.rows_seen)
-        for row in rows_of(
-            context.warehouse.frame(
-                f"select name, day, rows_seen from {WORK}.state_census where kind = :kind", kind=kind
-            )
-        )
-    }
+    before = _counted(context, kind, "state_census")
     rows: dict[date, int] = {}
     for pair, after in days.items():
         known = 0 if after is None else before.get(pair, 0)

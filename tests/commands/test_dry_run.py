@@ -89,6 +89,12 @@ def test_limits_that_leave_no_day_are_told_as_none() -> None:
     assert days.reconciled["crm"].days == 0
 
 
+def test_days_that_are_asked_for_are_read_again(empty_desk: Desk) -> None:
+    done = empty_desk.recon("run", "--plan", "--from", "2026-11-02", "--to", "2026-11-03")
+    assert "and again 2026-11-02 to 2026-11-03 (2 days), which was asked for" in done.out, done.err
+    assert "which was asked for" not in empty_desk.recon("run", "--plan", "--from", "2026-11-02").out
+
+
 def test_a_plan_needs_no_connection_for_snowflake(empty_desk: Desk, tmp_path: Path) -> None:
     environment = empty_desk.environment | {"RECON_TARGET": "snowflake"}
     assert not [name for name in environment if name.startswith("SNOWFLAKE_")]

@@ -219,6 +219,26 @@ def test_a_day_that_is_asked_for_is_matched_anew(mail: ReconProject, steps: list
     assert disagreements(mail, NOW + HOUR) == []
 
 
+def test_a_day_that_was_read_again_and_not_asked_for_is_matched_anew_by_the_next_night(
+    mail: ReconProject, steps: list[carried.Carried]
+) -> None:
+    # Day 5 is a large one now, and the export a small table, of which what is changed where it stands is seen.
+    mail.land_more([_sent(f"x{number}", 5) for number in range(7)], [])
+    mail.run(NOW + HOUR, until="published")
+    mail.limits = {"grown_from": 9}
+    mail.warehouse.execute("update exports.mail set event_name = 'Read' where message_id = 'm2'")
+    mail.landed["deliveries"] = [
+        replace(each, event_name="Read") if each.message_id == "m2" else each
+        for each in mail.landed["deliveries"]
+    ]
+    mail.run(NOW + 2 * HOUR, day(4), day(4), until="published")
+    steps.clear()
+    mail.land_more([], [_held("i", 2), _held("m5", 5)])
+    mail.run(NOW + 3 * HOUR, until="published")
+    assert _carried(steps) == []
+    assert disagreements(mail, NOW + 3 * HOUR) == []
+
+
 def test_what_is_kept_of_days_long_past_is_let_go(mail: ReconProject) -> None:
     mail.run(NOW + timedelta(days=10), until="published")
     for table in (f"{WORK}.int_day_matches", f"{WORK}.state_carried"):

@@ -221,7 +221,14 @@ def test_a_new_row_received_before_its_known_copy_has_the_days_read_whole(
 @pytest.mark.dbt
 @pytest.mark.parametrize(
     ("change", "grown_from"),
-    [("delete", LARGE), ("replace", LARGE), ("future", LARGE), ("delete", SMALL), ("update", SMALL)],
+    [
+        ("delete", LARGE),
+        ("replace", LARGE),
+        ("future", LARGE),
+        ("delete", SMALL),
+        ("update", SMALL),
+        ("in place", SMALL),
+    ],
 )
 def test_a_table_that_did_more_than_grow_is_compared_in_full(
     mail: ReconProject, grown: list[str], change: str, grown_from: int
@@ -243,6 +250,14 @@ def test_a_table_that_did_more_than_grow_is_compared_in_full(
             for each in mail.landed["deliveries"]
         ]
         mail.land_more([], [_held("m4", 4)])
+    elif change == "in place":
+        # As many rows of each name and time stand up to where the table was read, but not the same.
+        mail.warehouse.execute(
+            f"create or replace table {table} as select * from {table} where message_id <> 'm6' union all "
+            f"select * replace ('late' as message_id) from {table} where message_id = 'm6' union all "
+            f"select * from {table} where message_id = 'm6'"
+        )
+        mail.landed["deliveries"].append(_held("late", 6))
     elif change == "replace":
         # As many rows, made anew, of which one says something else.
         mail.warehouse.execute(
@@ -263,3 +278,20 @@ def test_a_table_that_did_more_than_grow_is_compared_in_full(
     mail.run(later, until="published")
     assert "mail" not in grown
     assert disagreements(mail, later) == []
+
+
+@pytest.mark.dbt
+def test_rows_that_a_dead_run_has_read_are_not_read_twice_though_their_table_was_gone_meanwhile(
+    mail: ReconProject,
+) -> None:
+    _begun(mail)
+    table = str(mail.workspace.destinations[0].export.table)
+    mail.land_more([], [_held("m4", 4), _held("nobody", 5)])
+    mail.run(AS_OF + HOUR, until="exported")
+    # It died before it noted what it had read.
+    mail.warehouse.execute(f"delete from {WORK}.state_read")
+    mail.warehouse.execute(f"alter table {table} rename to gone")
+    mail.run(AS_OF + HOUR, until="exported")
+    mail.warehouse.execute(f"alter table {table.split('.')[0]}.gone rename to {table.split('.')[1]}")
+    mail.run(AS_OF + HOUR, until="published")
+    assert disagreements(mail, AS_OF + HOUR) == []
