@@ -27,10 +27,6 @@ STAGES: Final = (
 )
 
 
-# Settings of the product for every run of this invocation; `main` puts them here.
-MORE: dict[str, str] = {}
-
-
 def environment(folder: Path, limits: dict[str, str], product: Path) -> dict[str, str]:
     """What points the product of this checkout at the warehouse, contract and state below the folder."""
     named = {
@@ -41,7 +37,7 @@ def environment(folder: Path, limits: dict[str, str], product: Path) -> dict[str
         "PYTHONPATH": str(product),
     }
     known = {"memory_limit": "RECON_MEMORY_LIMIT", "threads": "RECON_THREADS"}
-    return named | {known[name]: value for name, value in limits.items()} | MORE
+    return named | {known[name]: value for name, value in limits.items()}
 
 
 def run_apart(

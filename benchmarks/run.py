@@ -29,7 +29,6 @@ from demo import demo
 from flat import HISTORIES, flat
 from meter import HERE
 from month import backfill, month
-from pipeline import MORE
 from python_memory import PER_DAY, python_memory
 from startup import start_up
 from table import Report
@@ -42,18 +41,11 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="recon_benchmark_", dir=options.folder))
     limits = {"threads": str(options.threads)} | ({"memory_limit": options.memory} if options.memory else {})
     product = Path(options.product).resolve()
-    if options.grown_from:
-        MORE["RECON_GROWN_FROM"] = str(options.grown_from)
-        limits_told = f"{limits}, tables followed by position from {options.grown_from:,} rows"
-    else:
-        limits_told = f"{limits}"
     chosen = [
         *(options.daily, options.flat, options.backfill, options.peers, options.demo),
         options.python_memory,
     ]
-    report.say(
-        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before; limits of both: {limits_told}\n"
-    )
+    report.say(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before; limits of both: {limits}\n")
     try:
         if not any(chosen):
             _default(report, folder, options, limits, product)
@@ -167,12 +159,6 @@ def _options() -> argparse.Namespace:
     parts.add_argument("--demo", action="store_true", help="`recon demo` and its next day")
     limits = parser.add_argument_group("where and how")
     limits.add_argument("--memory", help="limit of DuckDB's memory for the floor and for us, such as 8GB")
-    limits.add_argument(
-        "--grown-from",
-        type=_number,
-        metavar="ROWS",
-        help="RECON_GROWN_FROM of our runs, for days that a real workspace would have a long history before",
-    )
     limits.add_argument("--threads", type=int, default=os.cpu_count())
     limits.add_argument("--product", default=HERE.parent, help="another checkout of this project to measure")
     limits.add_argument("--folder", help="where the temporary folder is made")

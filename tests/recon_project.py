@@ -251,7 +251,7 @@ class ReconProject:
         found = {}
         for name, held in columns.groupby("name")["held"]:
             kept = [each for each in held if each not in _OF_THE_RUN]
-            if not name.startswith(f"{WORK}.stg_"):
+            if kept and not name.startswith(f"{WORK}.stg_"):
                 found[str(name)] = self.rows(str(name), kept)
         return found
 

@@ -130,11 +130,10 @@ class Carrying:
         )
 
     def _write(self, carried: Carried | None) -> None:
-        days = sorted({day for _, day in carried.pairs}) if carried else []
-        frame = pd.DataFrame(
-            [(day, carried.with_new) for day in days] if carried else [],
-            columns=list(TABLES["input_carried_days"]),
+        rows = (
+            [(day, carried.with_new) for day in sorted({day for _, day in carried.pairs})] if carried else []
         )
+        frame = pd.DataFrame(rows, columns=list(TABLES["input_carried_days"]))
         self._context.warehouse.replace(f"{WORK}.input_carried_days", frame, TABLES["input_carried_days"])
 
     def note(self, pairs: Iterable[tuple[str, date]]) -> None:

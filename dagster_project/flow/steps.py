@@ -162,8 +162,8 @@ def rows_to_read(
     context: RunContext, kind: str, days: Mapping[tuple[str, date], int | None]
 ) -> dict[date, int]:
     """By day: the rows that reading these days reads, with the position behind which each is new, as in `run_days`."""
-    landed = landed_rows(context, kind)
     before = _counted(context, kind, "state_census")
+    landed = before | _counted(context, kind, f"census_{kind}s")
     rows: dict[date, int] = {}
     for pair, after in days.items():
         known = 0 if after is None else before.get(pair, 0)
