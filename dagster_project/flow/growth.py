@@ -166,12 +166,15 @@ def _sample(warehouse: Warehouse, kind: str, view: str, position: int) -> str:
     starts = sorted(
         {position * step // _STRETCHES for step in range(_STRETCHES)} | {max(position - _SAMPLED_ROWS, 0)}
     )
-    parts = " union all ".join(
-        f"select hash({time}, {label}, message_id, landed_position) % 1000003 as n from {view} "
-        f"where landed_position between {start} and {min(start + _SAMPLED_ROWS, position)}"
-        for start in starts
+    # In one reading: as a union of seventeen, to plan it took 50 ms a table (2026-11-23).
+    sampled = " or ".join(
+        f"landed_position between {start} and {min(start + _SAMPLED_ROWS, position)}" for start in starts
     )
-    return str(warehouse.frame(f"select cast(sum(n) as varchar) as n from ({parts}) as sampled")["n"].iloc[0])
+    sums = warehouse.frame(
+        f"select cast(sum(hash({time}, {label}, message_id, landed_position) % 1000003) as varchar) as n "
+        f"from {view} where {sampled}"
+    )
+    return str(sums["n"].iloc[0])
 
 
 def _summed(one: str, other: str | None) -> str:
