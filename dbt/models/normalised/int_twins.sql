@@ -9,52 +9,38 @@ with
 
 shares as (
     select
-        received_day,
-        source,
-        event_text,
-        cast(ceil(sum(messages) / 50000.0) as {{ key_type() }}) as one_in
-    from {{ ref('int_message_counts') }}
-    where {{ on_window_days('received_day', 'received_days') }}
+        counts.received_day as read_day,
+        counts.source,
+        counts.event_text,
+        cast(ceil(sum(counts.messages) / 50000.0) as {{ key_type() }}) as one_in
+    from {{ ref('int_message_counts') }} as counts
+    inner join {{ source('inputs', 'input_received_days') }} as days
+        on counts.source = days.source and counts.received_day = days.day
+    where {{ on_window_days('counts.received_day', 'received_days') }}
     group by 1, 2, 3
 ),
 
 people as (
-    select
-        messages.source,
-        messages.event_text,
-        messages.message_key,
-        messages.timestamp,
-        messages.received_at,
-        messages.received_day,
-        messages.person_key
-    from {{ ref('int_messages') }} as messages
-    where
-        {{ on_window_days('messages.received_day', 'received_days', before=1) }}
-        and messages.person_key is not null
-),
-
--- The day that is read, and the minute before it: a day's first messages may repeat the evening's last ones.
-near_days as (
-    select source, day as received_day, day as read_day
-    from {{ source('inputs', 'input_received_days') }}
+    select message_key, source, event_text, timestamp, person_key, received_day, received_day as read_day
+    from {{ ref('int_messages') }}
+    where {{ on_window_days('received_day', 'received_days') }}
     union all
-    select source, {{ add_days('day', -1) }} as received_day, day as read_day
-    from {{ source('inputs', 'input_received_days') }}
+    -- The minute before it: a day's first messages may repeat the evening's last ones.
+    select
+        message_key, source, event_text, timestamp, person_key, received_day,
+        {{ add_days('received_day', 1) }} as read_day
+    from {{ ref('int_messages') }}
+    where
+        {{ on_window_days('received_day', 'received_days', before=1) }}
+        and cast({{ add_seconds('received_at', 60) }} as date) > received_day
 ),
 
 messages as (
-    select people.*, near_days.read_day, shares.one_in
+    select people.*, shares.one_in
     from people
-    inner join near_days
-        on people.source = near_days.source and people.received_day = near_days.received_day
     inner join shares
-        on
-            near_days.read_day = shares.received_day
-            and people.source = shares.source
-            and people.event_text = shares.event_text
-    where
-        people.received_at >= {{ add_seconds('cast(near_days.read_day as ' ~ type_timestamp() ~ ')', -60) }}
-        and mod(people.person_key, shares.one_in) = 0
+        on people.read_day = shares.read_day and people.source = shares.source and people.event_text = shares.event_text
+    where mod(people.person_key, shares.one_in) = 0
 ),
 
 followed as (
