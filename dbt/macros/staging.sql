@@ -304,9 +304,10 @@
 {%- endmacro %}
 
 {#
-  The ids, as text, of rows of `places` (kind, name, day, message_id) whose text is not known, one row each: message_id.
-  Read where they landed, on the days that they stand on and nowhere else. `condition` says which rows; <kind> and
-  <name> in it stand for the source or destination that is read.
+  The ids, as text, of rows of `places` (kind, name, day, landed_position, message_id) whose text is not known, one row
+  each: message_id. Read where they landed, on the days that they stand on and nowhere else. `condition` says which rows;
+  <kind>, <name>, <first> and <last> in it stand for the source or destination that is read and for the first and last
+  position there, null where none is known: what lies outside is left on the disk.
 #}
 {% macro landed_texts(places, condition) %}
     {%- set relations = {} -%}
@@ -319,18 +320,25 @@
     {%- set parts = {} -%}
     {%- if execute -%}
         {%- for row in run_query(
-            'select distinct kind, name, ' ~ day_text('day') ~ ' from ' ~ places
-            ~ ' where message_id is null order by 1, 2, 3'
+            'select kind, name, ' ~ day_text('day') ~ ', min(landed_position), max(landed_position) from ' ~ places
+            ~ ' where message_id is null group by 1, 2, 3 order by 1, 2, 3'
         ).rows if (row[0], row[1]) in relations -%}
-            {%- do parts.setdefault((row[0], row[1]), []).append(row[2]) -%}
+            {%- do parts.setdefault((row[0], row[1]), []).append(row) -%}
         {%- endfor -%}
     {%- endif -%}
-    {%- for place, days in parts.items() %}
+    {%- for place, rows in parts.items() %}
+    {%- set days = rows | map(attribute=2) | list -%}
+    {%- set first = rows | map(attribute=3) | reject('none') | min | default('null', true) -%}
+    {%- set last = rows | map(attribute=4) | reject('none') | max | default('null', true) %}
     select message_id
     from {{ relations[place] }}
     where
         {{ on_days('received_at' if place[0] == 'source' else 'event_time', days) }}
-        and {{ condition | replace('<kind>', text_literal(place[0])) | replace('<name>', text_literal(place[1])) }}
+        and {{
+            condition
+            | replace('<first>', first) | replace('<last>', last)
+            | replace('<kind>', text_literal(place[0])) | replace('<name>', text_literal(place[1]))
+        }}
     {{ 'union all' if not loop.last }}
     {%- else %}
     select cast(null as varchar) as message_id
@@ -344,7 +352,8 @@
 #}
 {% macro texts_at_positions(places) %}
     {%- if keeps_positions() -%}
-    {{ landed_texts(places, "landed_position in (
+    {{ landed_texts(places, "landed_position between <first> and <last>
+        and landed_position in (
             select p.landed_position from " ~ places ~ " as p
             where p.message_id is null and p.landed_position is not null and p.kind = <kind> and p.name = <name>
         )") }}
