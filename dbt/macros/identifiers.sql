@@ -27,3 +27,21 @@
         {%- endfor %} as bigint
     )
 {%- endmacro %}
+
+{#
+  The key by which who holds no message ids is matched: of the person, by the ids that the destination's export has, and of
+  the name that the event has there. `destinations` says has_user_id and has_anonymous_id.
+#}
+{% macro pair_key(row, event_name, destinations) -%}
+    {%- set person -%}
+        case
+            when {{ destinations }}.has_user_id and {{ destinations }}.has_anonymous_id
+                then coalesce({{ row }}.user_id, {{ row }}.anonymous_id, '')
+            when {{ destinations }}.has_user_id then coalesce({{ row }}.user_id, '')
+            when {{ destinations }}.has_anonymous_id then coalesce({{ row }}.anonymous_id, '')
+            else ''
+        end
+    {%- endset -%}
+    {#- With its length before it, no two persons and names run into the same text. -#}
+    {{ row_key("cast(length(" ~ person ~ ") as varchar) || ':' || " ~ person ~ " || " ~ event_name) }}
+{%- endmacro %}

@@ -1,6 +1,7 @@
 {#-
   Event-grain exports in one shape; the rows of the days to read are replaced. A message id is kept as its key alone:
-  its text is most of what an export weighs. Who it was is kept where user and second decide, and nowhere else.
+  its text is most of what an export weighs. So is who it was, where user and second decide: as two columns of texts, and
+  these null, it took a fifth of the time to write (2026-11-23).
 -#}
 {{ config(
     materialized='day_window',
@@ -11,8 +12,9 @@ select
     cast(staged.event_time as date) as day,
     staged.event_name,
     staged.event_time,
-    case when destinations.matching = 'user_time' then staged.user_id end as user_id,
-    case when destinations.matching = 'user_time' then staged.anonymous_id end as anonymous_id,
+    case
+        when destinations.matching = 'user_time' then {{ pair_key('staged', 'staged.event_name', 'destinations') }}
+    end as pair_key,
     {{ row_key('staged.message_id') }} as delivery_key,
     staged.landed_position,
     cast({{ read_epoch() }} as bigint) as read_epoch

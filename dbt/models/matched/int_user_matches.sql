@@ -20,14 +20,8 @@ wanted_rows as (
         expected.message_id,
         expected.source,
         expected.event_text as event,
-        coalesce(routes.destination_name, expected.event_text) as event_name,
-        case
-            when destinations.has_user_id and destinations.has_anonymous_id
-                then coalesce(expected.user_id, expected.anonymous_id, '')
-            when destinations.has_user_id then coalesce(expected.user_id, '')
-            when destinations.has_anonymous_id then coalesce(expected.anonymous_id, '')
-            else ''
-        end as person,
+        {{ pair_key('expected', 'coalesce(routes.destination_name, expected.event_text)', 'destinations') }}
+            as pair_key,
         {{ local_time(
             "case destinations.clock when 'received_at' then expected.received_at when 'sent_at' then expected.sent_at"
             ~ " when 'original_timestamp' then expected.original_timestamp else expected.timestamp end",
@@ -47,7 +41,6 @@ wanted_rows as (
 wanted as (
     select
         *,
-        {{ row_key("cast(length(person) as varchar) || ':' || person || event_name") }} as pair_key,
         date_trunc('second', local_at) as second
     from wanted_rows
 ),
@@ -57,15 +50,8 @@ delivered_rows as (
         deliveries.destination,
         deliveries.day,
         deliveries.event,
-        deliveries.event_name,
         deliveries.event_time,
-        case
-            when destinations.has_user_id and destinations.has_anonymous_id
-                then coalesce(deliveries.user_id, deliveries.anonymous_id, '')
-            when destinations.has_user_id then coalesce(deliveries.user_id, '')
-            when destinations.has_anonymous_id then coalesce(deliveries.anonymous_id, '')
-            else ''
-        end as person
+        deliveries.pair_key
     from {{ ref('int_window_deliveries') }} as deliveries
     inner join destinations on deliveries.destination = destinations.destination
     where deliveries.event is not null{{ ' and 1 = 0' if not asked }}
@@ -74,9 +60,8 @@ delivered_rows as (
 delivered as (
     select
         *,
-        {{ row_key("cast(length(person) as varchar) || ':' || person || event_name") }} as pair_key,
         date_trunc('second', event_time) as second,
-        row_number() over (order by destination, event_time, event_name, person) as delivery_number
+        row_number() over (order by destination, event_time, pair_key) as delivery_number
     from delivered_rows
 ),
 
