@@ -35,6 +35,7 @@ class Carried:
 
     pairs: list[tuple[str, date]]
     with_new: bool
+    rows: int  # that landed on them since, about
 
 
 class Carrying:
@@ -48,13 +49,17 @@ class Carrying:
         self._now = self._made_of("census_positions")
         self._noted: set[date] = set()
         self._oldest = context.as_of.date() - timedelta(days=KEPT_DAYS)
+        self._rows = rows
         most = max((count for day, count in rows.items() if day >= self._oldest), default=0)
         self._pays = most >= context.grown_from
 
     @property
     def possible(self) -> bool:
-        """Whether the rows that this run has read are known by their positions, and a day has enough of them to pay."""
-        return self._pays and self._now is not None
+        """Whether the rows that this run has read are known by their positions, and a day has enough of them to pay.
+
+        And whether some destination holds message ids: what others hold is matched anew on every open day.
+        """
+        return self._pays and bool(self._by_id) and self._now is not None
 
     @cached_property
     def _before(self) -> str | None:
@@ -84,17 +89,17 @@ class Carrying:
         )
         return {day: 1 - before.get(day, 0) / rows for day, rows in now.items() if rows}
 
-    def choose(self, todo: Collection[tuple[str, date]]) -> Carried | set[date]:
-        """Of the (destination, day) to match: the days that must be matched anew, or else what the next step carries on.
+    def choose(self, todo: Collection[tuple[str, date]]) -> tuple[set[date], Carried | None]:
+        """Of the (destination, day) to match: the days that must be matched anew, and what the last step of them carries on.
 
-        In this order: what those days find to belong to an older one is asked there with all else that is new.
+        That one, for what those days find to belong to an older one is asked there with all else that is new.
         """
         asked: dict[date, set[str]] = {}
         for destination, day in todo:
             asked.setdefault(day, set()).add(destination)
         kept = self._kept() if self.possible else {}
         if not kept or _ids_may_change(self._context):
-            return {*asked}
+            return {*asked}, None
         # A day that is read whole may hold other rows than before, as many and in the same places.
         with_new = {
             day
@@ -106,10 +111,14 @@ class Carrying:
             [day for day in sorted(asked) if day in ready and asked[day] <= kept[day][0]]
             for ready in (with_new, as_it_is - with_new)
         )
-        if anew := asked.keys() - {*new, *known}:
-            return anew
+        anew = asked.keys() - {*new, *known}
+        chosen = new or ([] if anew else known)
+        if not chosen:
+            return anew, None
         # A day is carried on for all destinations it was matched for: what is kept of it is of them together.
-        return Carried([(name, day) for day in new or known for name in sorted(kept[day][0])], bool(new))
+        pairs = [(name, day) for day in chosen for name in sorted(kept[day][0])]
+        rows = sum(int(self._rows.get(day, 0) * self._grew_by.get(day, 0.0)) for day in new)
+        return anew, Carried(pairs, bool(new), rows)
 
     def begin(self) -> None:
         """Before the first step: a run that keeps nothing leaves nothing behind of days that it matches anew."""

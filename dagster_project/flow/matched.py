@@ -88,15 +88,14 @@ def match(context: RunContext) -> Matched:
     carrying.begin()
     of_step = [*MODELS, *CARRYING_MODELS] if carrying.possible else MODELS
     while todo := [pair for pair in open_days(context) if pair not in done]:
-        chosen = carrying.choose(todo)
-        if isinstance(chosen, Carried):
-            carried, step = chosen, chosen.pairs
-            left = {day for _, day in todo} - {day for _, day in step}
-            told(context, "matched", sorted({day for _, day in step}), 2 if left else 1)
-        else:
-            carried, steps = None, in_steps(chosen, rows, limit)
-            step = [pair for pair in todo if pair[1] in steps[0]]
-            told(context, "matched", steps[0], len(steps) + (1 if chosen < {day for _, day in todo} else 0))
+        anew, carried = carrying.choose(todo)
+        steps = in_steps(anew, rows, limit)
+        if carried and steps and not _in_one_step(steps, carried, rows, limit):
+            carried = None
+        step = [pair for pair in todo if steps and pair[1] in steps[0]] + (carried.pairs if carried else [])
+        days = sorted({day for _, day in step})
+        left = {day for _, day in todo} - {*days} - anew
+        told(context, "matched", days, max(len(steps), 1) + (1 if left else 0))
         write_days(context, "input_step_days", step)
         carrying.begin_step(carried, step)
         _recall(context)
@@ -117,6 +116,11 @@ def match(context: RunContext) -> Matched:
         f" as c inner join {WORK}.int_open_days as o on c.destination = o.destination and c.day = o.day where o.in_scope"
     ).iloc[0]
     return Matched(**{name: int(sums[name]) for name in books}, models=models)
+
+
+def _in_one_step(steps: list[list[date]], carried: Carried, rows: dict[date, int], limit: int) -> bool:
+    """Whether days are carried on with what is left to be matched anew: what they find of each other they find at once."""
+    return len(steps) == 1 and sum(rows.get(day, 0) for day in steps[0]) + carried.rows <= limit + limit // 3
 
 
 def _forget_outdated(context: RunContext) -> None:

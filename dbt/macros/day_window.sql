@@ -82,7 +82,8 @@
     received_days   rows of a source's UTC days of received_at that this step reads again; run_received_days: the run
     export_days     rows of a destination's days that this step reads again; run_export_days: the run
     again_received_days, again_export_days  those of them whose rows are all read again, and not only new ones
-    step_days       rows of a destination's days that this step matches again; matched_days: of all destinations
+    step_days       rows of a destination's days that this step matches again; matched_days: of all destinations;
+                    anew_days: those of them that are not carried on from what was matched before
     open_days       rows of a destination's days that are reconciled again
     workspace_days  rows of the workspace's days that are reconciled again
     named_days      rows of the workspace's days that are open, reconciled in this run or not
@@ -120,6 +121,12 @@
         ),
         'again_export_days': ('input_export_days', 'd.after_position is null', 'day', a_destinations),
         'step_days': ('input_step_days', '', 'day', a_destinations),
+        'anew_days': (
+            'input_step_days',
+            'd.day not in (select c.day from ' ~ earlier_table('input_carried_days') ~ ' as c)',
+            'day',
+            a_destinations,
+        ),
         'matched_days': ('input_step_days', '', 'day', 'd.day = <table>.day'),
         'open_days': ('int_open_days', 'd.in_scope', 'day', a_destinations),
         'named_days': ('int_open_days', "d.destination = ''", 'day', 'd.day = <table>.day'),

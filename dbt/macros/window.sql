@@ -45,9 +45,9 @@
 {% endmacro %}
 
 {#
-  The stretches of time that this step looks at: [clock, first, end, bits] with ISO texts, in order, the end not in it;
-  read when the model runs. Within a stretch the same destinations look (`bits`): a day of all of them is one, with
-  edges where it is a day ahead for some.
+  The stretches of time that this step looks at: [clock, first, end, bits, anew bits] with ISO texts, in order, the end
+  not in it; read when the model runs. Within a stretch the same destinations look (`bits`), and those of them match its
+  day anew (`anew bits`): a day of all of them is one, with edges where it is a day ahead for some.
 #}
 {% macro slot_stretches(slots) %}
     {%- if not execute -%}{{ return([]) }}{%- endif -%}
@@ -56,15 +56,17 @@
             clock,
             {{ timestamp_text('min(slot)') }} as opens,
             {{ timestamp_text(add_seconds('max(slot)', 900)) }} as closes,
-            bits
+            bits,
+            anew_bits
         from (
-            select clock, slot, bits, sum(begins) over (partition by clock order by slot) as stretch
+            select clock, slot, bits, anew_bits, sum(begins) over (partition by clock order by slot) as stretch
             from (
                 select
-                    clock, slot, bits,
+                    clock, slot, bits, anew_bits,
                     case
                         when
                             lag(bits) over (partition by clock order by slot) = bits
+                            and lag(anew_bits) over (partition by clock order by slot) = anew_bits
                             and {{ add_seconds('lag(slot) over (partition by clock order by slot)', 900) }} = slot
                             then 0
                         else 1
@@ -72,14 +74,21 @@
                 from {{ slots }}
             ) as marked
         ) as stretches
-        group by clock, stretch, bits
+        group by clock, stretch, bits, anew_bits
         order by clock, opens
     {%- endset -%}
     {%- set stretches = [] -%}
     {%- for row in run_query(sql).rows -%}
-        {%- do stretches.append([row[0], row[1], row[2], row[3] | int]) -%}
+        {%- do stretches.append([row[0], row[1], row[2], row[3] | int, row[4] | int]) -%}
     {%- endfor -%}
     {{ return(stretches) }}
+{% endmacro %}
+
+{# Those of the stretches on which the day of some destination is carried on. #}
+{% macro carried_stretches(stretches) %}
+    {%- set carried = [] -%}
+    {%- for each in stretches if each[3] != each[4] -%}{%- do carried.append(each) -%}{%- endfor -%}
+    {{ return(carried) }}
 {% endmacro %}
 
 {# Rows of int_messages on the stretches of this step, with `step_bits`: the destinations on whose days they stand. #}
@@ -106,16 +115,16 @@
 {#
   The bits of the destinations on whose days a row of `messages` stands in this step; 0 outside of it. Written out, and
   no join by slot: an engine takes such a join for one of few rows, and builds the next one of all messages (of 15
-  million: 2.9 s of processor instead of 0.5, 2026-11-23).
+  million: 2.9 s of processor instead of 0.5, 2026-11-23). With `anew`, of the destinations that match the day anew.
 #}
-{% macro step_bits(stretches) -%}
+{% macro step_bits(stretches, anew=false) -%}
     {%- set bits = namespace(of_all='0') -%}
     {%- for clock in stretches | map('first') | unique -%}
         {%- set of_clock -%}
             case
             {%- for each in stretches if each[0] == clock %}
                 when messages.{{ clock }} >= cast('{{ each[1] }}' as {{ type_timestamp() }})
-                    and messages.{{ clock }} < cast('{{ each[2] }}' as {{ type_timestamp() }}) then {{ each[3] }}
+                    and messages.{{ clock }} < cast('{{ each[2] }}' as {{ type_timestamp() }}) then {{ each[4] if anew else each[3] }}
             {%- endfor %}
                 else 0
             end
@@ -267,22 +276,39 @@ from consent
 {% endmacro %}
 
 {#
-  The deliveries of this step with what their name means; a null event is a name that no contract gives. Of the keys in the
-  relation `keys` alone, where one is given: looked for before anything is joined, for an engine that thinks the step's
-  days hold few deliveries puts all of them into memory to find few keys (24 of 26 s of processor, 2026-11-23).
+  The deliveries of this step with what their name means; a null event is a name that no contract gives. Where some days
+  are carried on, those of them of the keys in the relation `keys` alone: looked for before anything is joined, for an
+  engine that thinks these days hold few deliveries puts all of them into memory to find few keys (24 of 26 s of
+  processor, 2026-11-23).
 #}
-{% macro window_deliveries(keys=none) %}
+{% macro window_deliveries(keys=none, carried=none) %}
 with
 
-landed as {{ kept_once() if keys else not_kept() }} (
+{% if keys -%}
+asked as {{ kept_once() }} (
     select *
     from {{ ref('int_deliveries') }} as deliveries
     where
-        {{ on_window_days('deliveries.day', 'step_days', before=1, after=1) }}
-        {%- if keys %}
+        {{ on_carried_days('deliveries.day', carried) }}
         and deliveries.delivery_key in (select k.message_key from {{ keys }} as k)
-        {%- endif %}
+),
+
+landed as {{ not_kept() }} (
+    select * from asked
+    union all
+    select *
+    from {{ ref('int_deliveries') }} as deliveries
+    where
+        {{ on_window_days('deliveries.day', 'anew_days') }}
+        and not {{ on_carried_days('deliveries.day', carried) }}
 )
+{%- else -%}
+landed as {{ not_kept() }} (
+    select *
+    from {{ ref('int_deliveries') }} as deliveries
+    where {{ on_window_days('deliveries.day', 'step_days', before=1, after=1) }}
+)
+{%- endif %}
 
 select
     deliveries.destination,
@@ -291,8 +317,7 @@ select
     deliveries.day,
     deliveries.event_name,
     deliveries.event_time,
-    deliveries.user_id,
-    deliveries.anonymous_id,
+    deliveries.pair_key,
     deliveries.delivery_key,
     route_names.event
 from landed as deliveries
@@ -307,23 +332,62 @@ left join {{ ref('int_route_names') }} as route_names
 {% endmacro %}
 
 {#
-  The expected grid of the step's messages with the bits of the days they stand on; of the keys in the relation `keys`
-  alone, where one is given.
+  The expected grid of the step's messages with the bits of the days they stand on.
+
+  Where days are carried on, `keys` is the relation of the keys that are asked on them, and the step's messages are in two
+  parts: `part` 'asked' has those keys' messages that stand on a carried day, with the bits of all their days; 'anew' has
+  those of the days that are matched anew. What nobody asks stands there with the bits of those days alone: on the others
+  it is counted already.
 #}
-{% macro window_expected(keys=none) %}
+{% macro window_expected(keys=none, part=none) %}
 {%- set stretches = slot_stretches(ref('int_window_slots')) %}
+{%- set carried = carried_stretches(stretches) %}
+{%- set anew = stretches | rejectattr(4, 'equalto', 0) | list %}
+{%- set of_both = '' %}
+{%- set on_both = carried | rejectattr(4, 'equalto', 0) | list %}
+{%- set alone = anew | reject('in', carried) | list %}
+{%- if stretches | map('first') | unique | list | length > 1 %}
+{#- By another clock a message may stand on a carried day though it does not by this one. -#}
+{%- set on_both = anew %}
+{%- set alone = anew %}
+{%- set of_both = step_bits(stretches) ~ ' <> ' ~ step_bits(stretches, anew=true) %}
+{%- endif %}
 with
 
 named as {{ not_kept() }} (
+    {%- if part == 'asked' %}
     {{ named_messages(
         ref('int_messages'),
-        where=between_slots(stretches)
-        ~ (' and messages.message_key in (select k.message_key from ' ~ keys ~ ' as k)' if keys else '')
+        where=on_slots(carried) ~ ' and messages.message_key in (select k.message_key from ' ~ keys ~ ' as k)'
     ) }}
+    {%- else %}
+    {{ named_messages(ref('int_messages'), where=between_slots(anew if part == 'anew' else stretches)) }}
+    {%- endif %}
 ),
 
 window_messages as {{ not_kept() }} (
+    {%- if part == 'anew' %}
+    select
+        messages.*,
+        {{ step_bits(stretches, anew=true) }} as step_bits
+    from named as messages
+    where
+        {{ on_slots(alone) }}
+        {{- ' and not (' ~ of_both ~ ')' if of_both }}
+    {%- if on_both %}
+    union all
+    select
+        messages.*,
+        {{ step_bits(stretches, anew=true) }} as step_bits
+    from named as messages
+    where
+        {{ on_slots(on_both) }}
+        {{- ' and ' ~ of_both if of_both }}
+        and messages.message_key not in (select k.message_key from {{ keys }} as k)
+    {%- endif %}
+    {%- else %}
     {{ window_messages('named', stretches) }}
+    {%- endif %}
 )
 
 select * from (
@@ -346,6 +410,11 @@ select * from (
     {%- for row in rows -%}{%- do days.append(day_literal(row[0])) -%}{%- endfor -%}
     {{ return({'days': days, 'with_new': rows | length > 0 and rows[0][1]}) }}
 {% endmacro %}
+
+{# The condition that a date column lies on a day that is carried on; `carried` as carried_days gives it. #}
+{% macro on_carried_days(column, carried) -%}
+    {%- if carried.days -%} {{ column }} in ({{ carried.days | join(', ') }}) {%- else -%} 1 = 0 {%- endif -%}
+{%- endmacro %}
 
 {# The number of this run, which the rows it reads carry; 0 where nobody can know it. #}
 {% macro read_epoch() -%}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
 
 import pytest
-from builders import World, contract, destination, random_world
+from builders import World, by_user, contract, destination, random_world
 from matched.conftest import disagreements
 from matched.moments import at, day
 from recon_project import DBT, WORK, ReconProject
@@ -25,25 +25,40 @@ HOUR = timedelta(hours=1)
 NOW = at(8)
 
 
-@pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> list[carried.Carried]:
-    """The steps that carried days on, however many rows were added."""
-    seen: list[carried.Carried] = []
-    choose = carried.Carrying.choose
+@dataclass(frozen=True)
+class Step:
+    """What one step matched: days that it carried on, and days that it matched anew."""
 
-    def watched(self: carried.Carrying, todo: list[tuple[str, date]]) -> carried.Carried | set[date]:
-        found = choose(self, todo)
-        if isinstance(found, carried.Carried):
-            seen.append(found)
-        return found
+    carried: list[date]
+    anew: list[date]
+    with_new: bool
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
+    """The steps that carried days on, however many rows were added."""
+    seen: list[Step] = []
+    begin_step = carried.Carrying.begin_step
+
+    def watched(
+        self: carried.Carrying, chosen: carried.Carried | None, pairs: list[tuple[str, date]]
+    ) -> None:
+        if chosen:
+            days = {day for _, day in chosen.pairs}
+            seen.append(Step(sorted(days), sorted({day for _, day in pairs} - days), chosen.with_new))
+        begin_step(self, chosen, pairs)
 
     monkeypatch.setattr(carried, "LARGEST_SHARE", 1.0)
-    monkeypatch.setattr(matched.Carrying, "choose", watched)
+    monkeypatch.setattr(matched.Carrying, "begin_step", watched)
     return seen
 
 
-@pytest.mark.parametrize("seed", [4, 9])
-def test_nights_of_added_rows_give_the_books_of_all_of_them(seed: int, steps: list[carried.Carried]) -> None:
+@pytest.mark.parametrize(("seed", "share", "beside"), [(4, 1.0, False), (9, 0.1, True)])
+def test_nights_of_added_rows_give_the_books_of_all_of_them(
+    seed: int, share: float, beside: bool, steps: list[Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where more of a day is new than the share, it is matched anew beside days that are carried on."""
+    monkeypatch.setattr(carried, "LARGEST_SHARE", share)
     random = Random(seed)
     world = _with_ids_as_sent(random_world(random, days=5), random)
     rows: list[Message | Delivery] = [*world.messages, *world.deliveries]
@@ -63,7 +78,7 @@ def test_nights_of_added_rows_give_the_books_of_all_of_them(seed: int, steps: li
             as_of = world.as_of + number * HOUR
             project.run(as_of, until="published")
             assert disagreements(project, as_of) == []
-    assert any(each.with_new for each in steps)
+    assert any(each.with_new and beside <= bool(each.anew) for each in steps)
 
 
 def _with_ids_as_sent(world: World, random: Random) -> World:
@@ -124,14 +139,14 @@ def _held(name: str, number: int) -> Delivery:
     return Delivery("mail", "Paid", at(number, 12), message_id=name)
 
 
-def _carried(steps: list[carried.Carried]) -> list[list[date]]:
+def _carried(steps: list[Step]) -> list[list[date]]:
     """The days of each step that have rows; the two before the run are open anyway, for they are not complete."""
-    days = [sorted({each for _, each in step.pairs if each <= day(6)}) for step in steps]
+    days = [[each for each in step.carried if each <= day(6)] for step in steps]
     return [each for each in days if each]
 
 
 def test_of_a_day_that_is_carried_on_only_keys_that_may_differ_are_read(
-    mail: ReconProject, steps: list[carried.Carried]
+    mail: ReconProject, steps: list[Step]
 ) -> None:
     mail.land_more([], [_held("i", 2), _held("m3", 3)])
     # Read again it would be a message without a delivery.
@@ -146,7 +161,7 @@ def test_of_a_day_that_is_carried_on_only_keys_that_may_differ_are_read(
 
 
 def test_a_day_is_carried_on_again_where_a_later_step_finds_its_other_half(
-    mail: ReconProject, steps: list[carried.Carried]
+    mail: ReconProject, steps: list[Step]
 ) -> None:
     # The copy on day 6 makes a duplicate of what day 1 has counted as a match, and day 1 has no new row.
     mail.land_more([], [_held("m1", 6), _held("m6", 6)])
@@ -155,9 +170,7 @@ def test_a_day_is_carried_on_again_where_a_later_step_finds_its_other_half(
     assert disagreements(mail, NOW + HOUR) == []
 
 
-def test_days_without_new_rows_are_carried_on_by_a_later_night(
-    mail: ReconProject, steps: list[carried.Carried]
-) -> None:
+def test_days_without_new_rows_are_carried_on_by_a_later_night(mail: ReconProject, steps: list[Step]) -> None:
     mail.land_more([], [_held("i", 2)])
     mail.run(NOW + HOUR, until="published")
     mail.land_more([], [_held("m4", 4), _held("m2", 2)])
@@ -167,7 +180,7 @@ def test_days_without_new_rows_are_carried_on_by_a_later_night(
 
 
 def test_a_day_that_mostly_is_new_is_matched_anew(
-    mail: ReconProject, steps: list[carried.Carried], monkeypatch: pytest.MonkeyPatch
+    mail: ReconProject, steps: list[Step], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(carried, "LARGEST_SHARE", 0.5)
     mail.land_more([], [_held("i", 2), _held("nobody", 3), _held("m3", 3)])
@@ -176,9 +189,31 @@ def test_a_day_that_mostly_is_new_is_matched_anew(
     assert disagreements(mail, NOW + HOUR) == []
 
 
-def test_after_rows_have_gone_every_day_is_matched_anew(
-    mail: ReconProject, steps: list[carried.Carried]
+def test_what_a_day_that_is_matched_anew_finds_of_one_that_is_carried_on_is_told_by_the_same_step(
+    mail: ReconProject, steps: list[Step], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(carried, "LARGEST_SHARE", 0.5)
+    # Nobody asks for m2 on day 2, where it is a match; its copy stands on day 6, of which most is new.
+    mail.land_more([], [_held("i", 2), _held("m2", 6), _held("m6", 6)])
+    mail.run(NOW + HOUR, until="published")
+    assert [(each.carried, day(6) in each.anew) for each in steps] == [([day(2)], True)]
+    assert disagreements(mail, NOW + HOUR) == []
+
+
+def test_days_are_carried_on_after_the_steps_of_days_that_are_matched_anew_where_these_are_many(
+    mail: ReconProject, steps: list[Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carried, "LARGEST_SHARE", 0.5)
+    mail.limits["step_rows"] = 2
+    mail.land_more([], [_held("i", 2), _held("m6", 6), _held("m2", 6), _held("m1", 5), _held("m5", 5)])
+    mail.run(NOW + HOUR, until="published")
+    # With day 2 the step asks day 1 for what an earlier one has found of it.
+    assert _carried(steps) == [[day(1), day(2)]]
+    assert not any(each <= day(6) for step in steps for each in step.anew)
+    assert disagreements(mail, NOW + HOUR) == []
+
+
+def test_after_rows_have_gone_every_day_is_matched_anew(mail: ReconProject, steps: list[Step]) -> None:
     mail.warehouse.execute("delete from exports.mail where message_id = 'm2'")
     mail.landed["deliveries"] = [each for each in mail.landed["deliveries"] if each.message_id != "m2"]
     mail.run(NOW + HOUR, until="published")
@@ -187,7 +222,7 @@ def test_after_rows_have_gone_every_day_is_matched_anew(
 
 
 def test_rows_of_a_table_that_was_made_anew_are_not_taken_for_new(
-    mail: ReconProject, steps: list[carried.Carried]
+    mail: ReconProject, steps: list[Step]
 ) -> None:
     # As if the first rows had stood behind many that are gone: beyond whatever position the new table reaches.
     for table in ("int_messages", "int_deliveries"):
@@ -202,7 +237,7 @@ def test_rows_of_a_table_that_was_made_anew_are_not_taken_for_new(
     assert list(ids) == ["m3"]
 
 
-def test_a_day_that_is_asked_for_is_matched_anew(mail: ReconProject, steps: list[carried.Carried]) -> None:
+def test_a_day_that_is_asked_for_is_matched_anew(mail: ReconProject, steps: list[Step]) -> None:
     # Changed where it stands: nobody sees it in a table that is followed by position, so its owner asks for the day.
     mail.warehouse.execute("update exports.mail set message_id = 'nobody' where message_id = 'm2'")
     mail.warehouse.execute("update web.tracks set event_text = 'Read' where id = 'm3'")
@@ -220,7 +255,7 @@ def test_a_day_that_is_asked_for_is_matched_anew(mail: ReconProject, steps: list
 
 
 def test_a_day_that_was_read_again_and_not_asked_for_is_matched_anew_by_the_next_night(
-    mail: ReconProject, steps: list[carried.Carried]
+    mail: ReconProject, steps: list[Step]
 ) -> None:
     # Day 5 is a large one now, and the export a small table, of which what is changed where it stands is seen.
     mail.land_more([_sent(f"x{number}", 5) for number in range(7)], [])
@@ -239,6 +274,18 @@ def test_a_day_that_was_read_again_and_not_asked_for_is_matched_anew_by_the_next
     assert disagreements(mail, NOW + 3 * HOUR) == []
 
 
+def test_where_nobody_holds_message_ids_no_day_is_carried_on(tmp_path: Path, steps: list[Step]) -> None:
+    project = ReconProject.build(tmp_path, contract(by_user("crm", "user_id")))
+    project.limits = {"grown_from": 1}
+    held = [Delivery("crm", "Paid", at(number, 12), user_id="u") for number in (1, 2)]
+    project.land([replace(_sent(f"m{number}", number), user_id="u") for number in (1, 2, 3)], held)
+    project.run(NOW, until="published")
+    project.land_more([], [Delivery("crm", "Paid", at(3, 12), user_id="u")])
+    project.run(NOW + HOUR, until="published")
+    assert _carried(steps) == []
+    assert disagreements(project, NOW + HOUR) == []
+
+
 def test_what_is_kept_of_days_long_past_is_let_go(mail: ReconProject) -> None:
     mail.run(NOW + timedelta(days=10), until="published")
     for table in (f"{WORK}.int_day_matches", f"{WORK}.state_carried"):
@@ -248,7 +295,7 @@ def test_what_is_kept_of_days_long_past_is_let_go(mail: ReconProject) -> None:
 
 
 def test_a_day_of_which_nothing_is_kept_any_more_is_matched_anew_though_a_step_of_this_run_has_matched_it(
-    mail: ReconProject, steps: list[carried.Carried], monkeypatch: pytest.MonkeyPatch
+    mail: ReconProject, steps: list[Step], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(carried, "LARGEST_SHARE", 0.0)
     mail.limits["step_rows"] = 1

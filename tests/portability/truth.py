@@ -500,17 +500,19 @@ def _staged() -> Iterator[Row]:
 def _stretches() -> Iterator[Row]:
     """The slots of a step as stretches, and the bits that a message has by them."""
     slots = " union all ".join(
-        f"select '{clock}' as clock, cast('2026-11-{slot}:00' as {{type}}) as slot, {bits} as bits"
-        for clock, slot, bits in [
+        f"select '{clock}' as clock, cast('2026-11-{slot}:00' as {{type}}) as slot, {bits} as bits, {anew} as anew_bits"
+        for clock, slot, bits, anew in [
             # As they may come out of a table: in no order.
-            ("timestamp", "02 00:00", 3),
-            ("timestamp", "01 23:30", 1),
-            ("timestamp", "01 23:45", 1),
-            ("timestamp", "02 00:15", 3),
+            ("timestamp", "02 00:00", 3, 3),
+            ("timestamp", "01 23:30", 1, 1),
+            ("timestamp", "01 23:45", 1, 1),
+            ("timestamp", "02 00:15", 3, 3),
             # The same destinations after a gap, and on another clock.
-            ("timestamp", "02 01:00", 3),
-            ("timestamp", "02 01:15", 1),
-            ("received_at", "02 00:30", 1),
+            ("timestamp", "02 01:00", 3, 0),
+            ("timestamp", "02 01:15", 1, 0),
+            # The same ones, of which some match the day anew from here on.
+            ("timestamp", "02 01:30", 1, 1),
+            ("received_at", "02 00:30", 1, 1),
         ]
     )
     asked = f"""slot_stretches("({slots}) as slots" | replace('{{type}}', dbt.type_timestamp()))"""
@@ -520,39 +522,43 @@ def _stretches() -> Iterator[Row]:
         ({"a": ("whole", 1)},),
         json.dumps(
             [
-                [clock, f"2026-11-{opens}:00.000000", f"2026-11-{closes}:00.000000", bits]
-                for clock, opens, closes, bits in [
-                    ("received_at", "02 00:30", "02 00:45", 1),
-                    ("timestamp", "01 23:30", "02 00:00", 1),
-                    ("timestamp", "02 00:00", "02 00:30", 3),
-                    ("timestamp", "02 01:00", "02 01:15", 3),
-                    ("timestamp", "02 01:15", "02 01:30", 1),
+                [clock, f"2026-11-{opens}:00.000000", f"2026-11-{closes}:00.000000", bits, anew]
+                for clock, opens, closes, bits, anew in [
+                    ("received_at", "02 00:30", "02 00:45", 1, 1),
+                    ("timestamp", "01 23:30", "02 00:00", 1, 1),
+                    ("timestamp", "02 00:00", "02 00:30", 3, 3),
+                    ("timestamp", "02 01:00", "02 01:15", 3, 0),
+                    ("timestamp", "02 01:15", "02 01:30", 1, 0),
+                    ("timestamp", "02 01:30", "02 01:45", 1, 1),
                 ]
             ]
         ),
     )
     stretches = json.dumps(
         [
-            ["received_at", "2026-11-02 00:30:00", "2026-11-02 00:45:00", 4],
-            ["timestamp", "2026-11-01 23:30:00", "2026-11-02 00:00:00", 1],
-            ["timestamp", "2026-11-02 01:00:00", "2026-11-02 01:30:00", 2**61],
+            ["received_at", "2026-11-02 00:30:00", "2026-11-02 00:45:00", 4, 4],
+            ["timestamp", "2026-11-01 23:30:00", "2026-11-02 00:00:00", 3, 2],
+            ["timestamp", "2026-11-02 01:00:00", "2026-11-02 01:30:00", 2**61, 0],
         ]
     )
-    for by_timestamp, by_arrival, bits, between in [
-        ("2026-11-01 23:30:00", "2026-11-02 00:45:00", 1, True),
-        ("2026-11-01 23:59:59.999999", "2026-11-02 00:44:59.999999", 5, True),
-        ("2026-11-02 01:29:59", "2026-11-02 00:30:00", 2**61 + 4, True),
+    for by_timestamp, by_arrival, bits, anew, between in [
+        ("2026-11-01 23:30:00", "2026-11-02 00:45:00", 3, 2, True),
+        ("2026-11-01 23:59:59.999999", "2026-11-02 00:44:59.999999", 7, 6, True),
+        ("2026-11-02 01:29:59", "2026-11-02 00:30:00", 2**61 + 4, 4, True),
         # Between the stretches of its clock, before the first and at the end of the last.
-        ("2026-11-02 00:00:00", "2026-11-01 23:30:00", 0, True),
-        ("2026-11-01 23:29:59", "2026-11-02 00:29:59", 0, False),
-        ("2026-11-02 01:30:00", "2026-11-02 00:45:00", 0, False),
-        ("2026-11-02 00:00:00", None, 0, True),
-        (None, "2026-11-02 00:30:00", 4, True),
+        ("2026-11-02 00:00:00", "2026-11-01 23:30:00", 0, 0, True),
+        ("2026-11-01 23:29:59", "2026-11-02 00:29:59", 0, 0, False),
+        ("2026-11-02 01:30:00", "2026-11-02 00:45:00", 0, 0, False),
+        ("2026-11-02 00:00:00", None, 0, 0, True),
+        (None, "2026-11-02 00:30:00", 4, 4, True),
     ]:
         # Macros that read a relation by its name: in the truth table's own place it is called t.
         row = {"timestamp": ("time", by_timestamp), "received_at": ("time", by_arrival)}
         for macro, expected in {"step_bits": bits, "between_slots": between}.items():
             yield Row(macro, f"{macro}({stretches}) | replace('messages.', 't.')", (row,), expected)
+        yield Row(
+            "step_bits", f"step_bits({stretches}, anew=true) | replace('messages.', 't.')", (row,), anew
+        )
     row = {"timestamp": ("time", "2026-11-02 01:00:00"), "received_at": ("time", None)}
     yield Row("step_bits", "step_bits([])", (row,), 0)
     yield Row("between_slots", "between_slots([])", (row,), False)

@@ -9,7 +9,7 @@
 select cast(null as {{ key_type() }}) as message_key
 where 1 = 0
 {%- else %}
-{%- set stretches = slot_stretches(ref('int_window_slots')) %}
+{%- set stretches = carried_stretches(slot_stretches(ref('int_window_slots'))) %}
 {%- if carried.with_new %}
 select messages.message_key
 from {{ ref('int_messages') }} as messages
@@ -26,19 +26,18 @@ from {{ ref('int_deliveries') }} as deliveries
 inner join {{ source('inputs', 'run_export_days') }} as days
     on deliveries.destination = days.destination and deliveries.day = days.day
 where
-    deliveries.landed_position > days.after_position
+    deliveries.delivery_key is not null and {{ on_carried_days('deliveries.day', carried) }}
+    and deliveries.landed_position > days.after_position
     and {{ read_by_this_run('deliveries') }}
-    and {{ on_window_days('deliveries.day', 'step_days') }}
-    and deliveries.delivery_key is not null
 union
 {%- endif %}
 select message_key
 from {{ earlier_day_matches() }}
-where message_key is not null and day in ({{ carried.days | join(', ') }})
+where message_key is not null and {{ on_carried_days('day', carried) }}
 union
 select message_key
 from {{ earlier_differences() }}
-where message_key is not null and day in ({{ carried.days | join(', ') }})
+where message_key is not null and {{ on_carried_days('day', carried) }}
 union
 select message_key
 from {{ source('inputs', 'input_recalled_keys') }}

@@ -8,6 +8,7 @@
     window='matched_days'
 ) }}
 {%- set columns = match_columns() %}
+{%- set carried = carried_days() %}
 with
 
 destinations as (
@@ -51,6 +52,7 @@ placed as (
     select
         slot_days.day,
         matches.only_day,
+        matches.anew_only,
         matches.message_key,
         {%- for column in columns %}
         matches.{{ column }},
@@ -58,7 +60,9 @@ placed as (
         matches.messages
     from matches
     inner join slot_days on slot_days.clock = '{{ clock }}' and matches.slot_{{ clock }} = slot_days.slot
-    where matches.only_day is null or matches.only_day = slot_days.day
+    where
+        (matches.only_day is null or matches.only_day = slot_days.day)
+        and not (matches.anew_only and {{ on_carried_days('slot_days.day', carried) }})
     {{ 'union' if not loop.last }}
     {%- endfor %}
 )

@@ -38,7 +38,7 @@ places as (
         differences.message_id
     from {{ earlier_differences() }} as differences
     inner join differing on differences.message_key = differing.message_key
-    where differences.message_id is not null and differences.day in ({{ carried.days | join(', ') }})
+    where differences.message_id is not null and {{ on_carried_days('differences.day', carried) }}
     union all
     {%- endif %}
     select

@@ -5,12 +5,22 @@
 {{ config(materialized='table') }}
 {%- set reach = var('reach_days') | int + 1 %}
 {%- set stretches = slot_stretches(ref('int_window_slots')) %}
+{%- set carried = carried_days() %}
 with
 
 kept as {{ not_kept() }} (
     select
         messages.*,
+        {%- if carried.days %}
+        -- What nobody asks on a carried day is no part of this step there.
+        case
+            when messages.message_key in (select a.message_key from {{ ref('int_asked_keys') }} as a)
+                then {{ step_bits(stretches) }}
+            else {{ step_bits(stretches, anew=true) }}
+        end as step_bits
+        {%- else %}
         {{ step_bits(stretches) }} as step_bits
+        {%- endif %}
     from {{ ref('int_messages') }} as messages
     where
         messages.message_key in (

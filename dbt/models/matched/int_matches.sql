@@ -7,14 +7,15 @@
 
   Days that are carried on (see int_asked_keys) are matched for the keys that are asked again alone. What else was
   counted of them is taken from int_day_matches, less what was counted there of keys that are asked now; such rows count
-  on one day only (only_day), for at its ends a day shares its hours with the next one.
+  on one day only (only_day), for at its ends a day shares its hours with the next one. There a message of a day that is
+  matched anew, which nobody asks on the carried one, counts on the former alone (anew_only).
 -#}
 {%- set carried = carried_days() %}
 {%- set expected = ref('int_window_expected') %}
 {%- set deliveries = ref('int_window_deliveries') %}
 {%- if carried.days %}
-{%- set expected = '(' ~ window_expected(ref('int_asked_keys')) ~ ')' %}
-{%- set deliveries = '(' ~ window_deliveries(ref('int_asked_keys')) ~ ')' %}
+{%- set expected = '(' ~ window_expected(ref('int_asked_keys'), part='anew') ~ ')' %}
+{%- set deliveries = '(' ~ window_deliveries(ref('int_asked_keys'), carried) ~ ')' %}
 {%- endif %}
 with
 
@@ -23,13 +24,29 @@ id_bits as (
     from {{ source('inputs', 'input_destinations') }}
 ),
 
--- Through the join and the groups a name goes as a number: as two texts it took half of the time (2026-11-23).
-wanted as (
+{% if carried.days -%}
+asked as {{ kept_once() }} (
     select
         expected.*,
         {{ bits_and('expected.want', 'id_bits.bits') }} as want_id
+    from ({{ window_expected(ref('int_asked_keys'), part='asked') }}) as expected
+    cross join id_bits
+),
+{%- endif %}
+
+-- Through the join and the groups a name goes as a number: as two texts it took half of the time (2026-11-23).
+wanted as {{ not_kept() }} (
+    select
+        expected.*,
+        {{ bits_and('expected.want', 'id_bits.bits') }} as want_id,
+        {{ 'true' if carried.days else 'false' }} as anew_only
     from {{ expected }} as expected
     cross join id_bits
+    {%- if carried.days %}
+    union all
+    select asked.*, false as anew_only
+    from asked
+    {%- endif %}
 ),
 
 delivered as (
@@ -61,7 +78,8 @@ joined as (
         -- Where it is another day already, its delivery is another step's.
         coalesce({{ bits_and('wanted.want_id', 'wanted.step_bits') }}, 0) as want_here,
         coalesce(delivered.got, 0) as got,
-        coalesce(delivered.repeated, false) as repeated
+        coalesce(delivered.repeated, false) as repeated,
+        coalesce(wanted.anew_only, false) as anew_only
     from wanted
     full outer join delivered on wanted.message_key = delivered.delivery_key
 ),
@@ -90,14 +108,16 @@ grouped as (
         consent,
         want,
         want_id,
+        anew_only,
         cast(count(*) as bigint) as messages
     from marked
-    group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+    group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 ),
 
 named as (
     select
         cast(null as date) as only_day,
+        grouped.anew_only,
         grouped.message_key,
         grouped.name_number,
         names.source,
@@ -118,6 +138,7 @@ named as (
     union all
     select
         counted.day as only_day,
+        false as anew_only,
         counted.message_key,
         names.name_number,
         {%- for column in match_columns() %}
@@ -127,12 +148,13 @@ named as (
     from {{ earlier_day_matches() }} as counted
     left join {{ ref('int_names') }} as names
         on counted.source = names.source and counted.event_text = names.event_text
-    where counted.message_key is null and counted.day in ({{ carried.days | join(', ') }})
+    where counted.message_key is null and {{ on_carried_days('counted.day', carried) }}
     union all
     -- Less what int_day_matches has counted of the messages that are asked again: all that were there when it was made,
     -- but for those that it has as a row of their own.
     select
         counted.day as only_day,
+        false as anew_only,
         cast(null as {{ key_type() }}) as message_key,
         counted.name_number,
         {%- for column in match_columns() %}
@@ -142,37 +164,36 @@ named as (
     from (
         select
             days.day,
-            wanted.name_number,
-            wanted.source,
-            wanted.event_text,
-            {{ quarter_hour('wanted.timestamp') }} as slot_timestamp,
+            asked.name_number,
+            asked.source,
+            asked.event_text,
+            {{ quarter_hour('asked.timestamp') }} as slot_timestamp,
             {%- for clock in ['received_at', 'sent_at', 'original_timestamp'] %}
-            {{ slot_in_use(clock, 'wanted') }} as slot_{{ clock }},
+            {{ slot_in_use(clock, 'asked') }} as slot_{{ clock }},
             {%- endfor %}
-            wanted.no_identifier,
-            wanted.bad_identifier,
-            wanted.consent,
-            wanted.want,
-            wanted.want_id
-        from wanted
+            asked.no_identifier,
+            asked.bad_identifier,
+            asked.consent,
+            asked.want,
+            asked.want_id
+        from asked
         cross join (
             {%- for day in carried.days %}
             select {{ day }} as day{{ ' union all' if not loop.last }}
             {%- endfor %}
         ) as days
         left join {{ source('inputs', 'run_received_days') }} as received
-            on wanted.source = received.source and wanted.received_day = received.day
+            on asked.source = received.source and asked.received_day = received.day
         left join {{ earlier_day_matches() }} as kept
-            on days.day = kept.day and wanted.message_key = kept.message_key and kept.source is not null
+            on days.day = kept.day and asked.message_key = kept.message_key and kept.source is not null
         where
             kept.message_key is null
-            {%- if carried.with_new %}
             and (
-                received.day is null
-                or wanted.landed_position <= received.after_position
-                or not {{ read_by_this_run('wanted') }}
+                {{ '1 = 0' if carried.with_new else '1 = 1' }}
+                or received.day is null
+                or asked.landed_position <= received.after_position
+                or not {{ read_by_this_run('asked') }}
             )
-            {%- endif %}
     ) as counted
     group by counted.day, counted.name_number{% for column in match_columns() %}, counted.{{ column }}{% endfor %}
     {%- endif %}

@@ -2,6 +2,7 @@
   Every message of the window with its one outcome for every destination of its source, counted by local day
   and hour: delivered, missing, pending, or not expected and why. The books of the matched stage.
 -#}
+{%- set carried = carried_days() %}
 with
 
 clocks as (
@@ -56,6 +57,7 @@ hourly as (
     where
         matches.source is not null
         and (matches.only_day is null or matches.only_day = cast(local_slots.local_slot as date))
+        and not (matches.anew_only and {{ on_carried_days('cast(local_slots.local_slot as date)', carried) }})
     group by 1, 2, 3, 4, 5, 6, 7, 8, 9
 ),
 

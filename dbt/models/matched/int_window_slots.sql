@@ -40,7 +40,10 @@ local_slots as (
 select
     window_days.clock,
     local_slots.slot,
-    {{ bits_any(bit('window_days.bit_index')) }} as bits
+    {{ bits_any(bit('window_days.bit_index')) }} as bits,
+    -- Of those, the destinations of which the quarter's day is matched anew.
+    coalesce({{ bits_any('case when not window_days.carried then ' ~ bit('window_days.bit_index') ~ ' end') }}, 0)
+        as anew_bits
 from local_slots
 inner join window_days
     on
