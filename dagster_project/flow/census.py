@@ -249,11 +249,23 @@ def remember(warehouse: Warehouse, workspace: Workspace, dbt: DbtProject) -> Non
         # Where a table could not be followed by position, what is known of it is out of date.
         session.execute(f"delete from {WORK}.state_positions")
         session.execute(f"insert into {WORK}.state_positions select * from {WORK}.census_positions")
-        read = set(session.frame(f"select name from {WORK}.census_sources_since")["name"])
-        kept = session.frame(f"select * from {WORK}.state_contracts where kind = 'source'")
-        done = now[(now["kind"] == "destination") | now["name"].isin(read)]
-        # A source that could not be read keeps the contract under which it was last read.
-        kept = kept[~kept["name"].isin(read)]
+        read = {
+            (str(row.kind), str(row.name))
+            for table in ("census_sources_since", "census_destinations_since")
+            for row in rows_of(session.frame(f"select kind, name from {WORK}.{table}"))
+        }
+        # What could not be read keeps the contract under which it was last read; a destination never read is compared by
+        # the one that it has, for all its days would be open otherwise, night after night.
+        kept = session.frame(f"select * from {WORK}.state_contracts where kind <> 'sql'")
+        kept = kept[[(row.kind, row.name) not in read for row in rows_of(kept)]]
+        known = {(row.kind, row.name) for row in rows_of(kept)}
+        done = now[
+            [
+                (row.kind, row.name) in read
+                or (row.kind == "destination" and (row.kind, row.name) not in known)
+                for row in rows_of(now)
+            ]
+        ]
         sql = pd.DataFrame([{"kind": "sql", "name": "dbt", "fingerprint": dbt.fingerprint()}])
         session.replace(f"{WORK}.state_contracts", pd.concat([done, kept, sql]), CONTRACTS)
         for table in (

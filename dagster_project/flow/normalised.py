@@ -142,20 +142,25 @@ def _open_days_of_changed_names(context: RunContext) -> bool:
     """Open the days on which a destination holds a name that means something else now; whether any were.
 
     Where a contract takes all events, a name means something as soon as a source has sent it, and the days
-    on which it was delivered may lie before.
+    on which it was delivered may lie before. Nothing that is kept of them knows what the name means: they are matched anew.
     """
     warehouse = context.warehouse
     if not warehouse.exists(f"{WORK}.int_delivery_names_daily"):
         return False
     changed = warehouse.frame(
-        f"select distinct n.destination, n.day from {WORK}.int_delivery_names_daily as n "
+        f"select distinct n.destination, n.day, s.day is not null as open from {WORK}.int_delivery_names_daily as n "
         f"left join {WORK}.int_route_names as r "
         "on n.destination = r.destination and n.event_name = r.event_name "
         f"left join {WORK}.state_open_days as s on n.destination = s.destination and n.day = s.day "
-        "where n.event is distinct from r.event and s.day is null"
+        "where n.event is distinct from r.event"
     )
-    warehouse.append(f"{WORK}.state_open_days", changed)
-    return not changed.empty
+    if changed.empty:
+        return False
+    days = sorted({as_day(day) for day in changed["day"]})
+    warehouse.execute(f"delete from {WORK}.state_carried where day in :days", days=days)
+    new = changed.loc[~changed["open"].astype(bool), ["destination", "day"]]
+    warehouse.append(f"{WORK}.state_open_days", new)
+    return not new.empty
 
 
 def _open_quiet_and_immature_days(context: RunContext) -> None:

@@ -328,8 +328,8 @@
     {%- endif -%}
     {%- for place, rows in parts.items() %}
     {%- set days = rows | map(attribute=2) | list -%}
-    {%- set first = rows | map(attribute=3) | reject('none') | min | default('null', true) -%}
-    {%- set last = rows | map(attribute=4) | reject('none') | max | default('null', true) %}
+    {%- set first = rows | map(attribute=3) | reject('none') | min | default('null') -%}
+    {%- set last = rows | map(attribute=4) | reject('none') | max | default('null') %}
     select message_id
     from {{ relations[place] }}
     where

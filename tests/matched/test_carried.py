@@ -274,6 +274,22 @@ def test_a_day_that_was_read_again_and_not_asked_for_is_matched_anew_by_the_next
     assert disagreements(mail, NOW + 3 * HOUR) == []
 
 
+def test_a_day_on_which_a_name_has_become_known_is_matched_anew(tmp_path: Path, steps: list[Step]) -> None:
+    project = ReconProject.build(tmp_path, contract(destination("mail")))
+    project.limits = {"grown_from": 1}
+    # Nobody has sent this name yet, so that a delivery of it is none of the contract's.
+    project.land(
+        [_sent(f"m{number}", number) for number in (1, 2, 3)],
+        [*(_held(f"m{number}", number) for number in (1, 2, 3)), replace(_held("x", 2), event_name="New")],
+    )
+    project.run(NOW, until="published")
+    project.land_more([replace(_sent("n", 5), event_text="New")], [_held("m1", 1)])
+    project.run(NOW + HOUR, until="published")
+    assert day(1) in steps[0].carried
+    assert day(2) in steps[0].anew
+    assert disagreements(project, NOW + HOUR) == []
+
+
 def test_where_nobody_holds_message_ids_no_day_is_carried_on(tmp_path: Path, steps: list[Step]) -> None:
     project = ReconProject.build(tmp_path, contract(by_user("crm", "user_id")))
     project.limits = {"grown_from": 1}

@@ -18,8 +18,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from matched.conftest import Build, disagreements
 from matched.moments import AS_OF, at, day
-from recon_project import STAGES, WORK, Killed, ReconProject
+from recon_project import STAGES, WORK, Killed, ReconProject, write_expectations
 
+from dagster_project.core.load import load_workspace
 from dagster_project.core.oracle import Count, Delivery, Message
 
 pytestmark = pytest.mark.dbt
@@ -282,6 +283,28 @@ def test_rows_that_only_a_killed_run_has_seen_are_forgotten(build: Build) -> Non
     project.land(keep, [])
     project.run(AS_OF)
     assert disagreements(project, AS_OF) == []
+
+
+def test_an_export_that_could_not_be_read_when_its_contract_changed_is_read_again_once_it_can(
+    build: Build,
+) -> None:
+    """Who a delivery was for is a key of the ids that the contract names: under another one it is another key."""
+    project = build(contract(by_user("crm", "user_id", "anonymous_id")))
+    project.land(
+        [_sent("m1", at(1), anonymous_id="a"), _sent("m2", at(2), user_id="u", anonymous_id="a")],
+        [
+            Delivery("crm", "Paid", at(1), anonymous_id="a"),
+            Delivery("crm", "Paid", at(2), user_id="u", anonymous_id="a"),
+        ],
+    )
+    project.run(AS_OF, until="published")
+    project.warehouse.execute("alter table exports.crm rename to away")
+    changed = contract(by_user("crm", "user_id"))
+    project.workspace = load_workspace(write_expectations(project.folder / "expectations", changed))
+    project.run(LATER, until="published")
+    project.warehouse.execute("alter table exports.away rename to crm")
+    project.run(LATER + HOUR, until="published")
+    assert disagreements(project, LATER + HOUR) == []
 
 
 def test_a_late_evening_makes_the_next_mornings_message_a_twin(build: Build) -> None:

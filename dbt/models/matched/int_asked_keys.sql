@@ -1,7 +1,7 @@
 {#-
   Keys whose matches are asked again on days that are carried on: those of the rows that were added to them, those that
   an earlier run found to differ, and those that are recalled. Every other key of such a day is as it was. One row per
-  key; none where the step matches its days anew.
+  key; none where the step matches all its days anew.
 -#}
 {{ config(materialized='table') }}
 {%- set carried = carried_days() %}

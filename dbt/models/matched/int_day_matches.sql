@@ -1,6 +1,7 @@
 {#-
   The matches of each day as its last step left them, so that a day to which few rows are added is carried on from here:
-  counted where every destination has what it is to have, and a row a key where one has not (message_key not null).
+  counted where every destination has what it is to have, and a row a key where one has not (message_key not null). What
+  nobody asked on a day that is carried on stays counted, though its copy was found: the copy's own row has it asked.
   A quarter of an hour that is another day for some destinations stands on each of its days. Kept for `carried_days`.
 -#}
 {{ config(

@@ -1,6 +1,6 @@
 {#-
-  Messages outside of this step that a delivery in it answers, with their expected grid: an id does not care how far
-  apart the days are. Only of keys that found no message inside.
+  Messages outside of this step, or that nobody asks on a day which it carries on, that a delivery in it answers, with
+  their expected grid: an id does not care how far apart the days are. Only of keys that found no message inside.
 -#}
 {{ config(materialized='table') }}
 with

@@ -1,6 +1,7 @@
 {#-
   The messages of the keys that int_matches kept, read once for all that looks at them: those of this step, and those
-  up to `reach_days` away, for an id does not care how far apart the days are (step_bits 0).
+  up to `reach_days` away, for an id does not care how far apart the days are (step_bits 0, as of those that nobody asks
+  on a day which the step carries on).
 -#}
 {{ config(materialized='table') }}
 {%- set reach = var('reach_days') | int + 1 %}
