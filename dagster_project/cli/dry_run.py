@@ -35,7 +35,6 @@ WINDOWS: Final = {
     "workspace_days": "the workspace's days that are reconciled",
     "named_days": "the workspace's days that are open",
     "step_days": "the days of each step",
-    "anew_days": "the days of each step that are matched anew",
     "matched_days": "the days of each step, of all destinations together",
 }
 _TITLES: Final = {title.split()[0]: " ".join(title.split()[1:]) for title in STEP_TITLES.values()}

@@ -1,7 +1,7 @@
 {#-
   Event-grain exports in one shape; the rows of the days to read are replaced. A message id is kept as its key alone:
-  its text is most of what an export weighs. So is who it was, where user and second decide: as two columns of texts, and
-  these null, it took a fifth of the time to write (2026-11-23).
+  its text is most of what an export weighs. Where user and second decide, who it was is kept as a key, too: two columns
+  of texts took a fifth of the time to write, all null as they mostly were (2026-11-23).
 -#}
 {{ config(
     materialized='day_window',
