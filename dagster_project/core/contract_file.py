@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
@@ -10,7 +9,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import available_timezones
 
-from dagster_project.core.documents import Node, Problems, listed, shown, tell_duplicates
+from dagster_project.core.documents import Node, Problems, listed, quoted, shown, tell_duplicates
 from dagster_project.core.durations import parse_duration, parse_share
 from dagster_project.core.keys import NAME_PATTERN, SECTIONS
 
@@ -90,8 +89,7 @@ class ContractFile:
         elif node.kind in ("list", "mapping"):
             self.wrong(node, f"{what} is {node.described()}", "write one text")
         else:
-            quoted = json.dumps(node.text[:60], ensure_ascii=False)
-            self.wrong(node, f"{what} is {node.described()}, not text", f"write it in quotes, {quoted}")
+            self.wrong(node, f"{what} is {node.described()}, not text", f"write it in quotes, {quoted(node.text)}")
         return None
 
     def text(self, found: Mapping[str, Node], key: str) -> str | None:

@@ -23,7 +23,7 @@ from dagster_project.core.contracts import (
     Matching,
     Route,
 )
-from dagster_project.core.documents import Node, Problems, listed, shown
+from dagster_project.core.documents import Node, Problems, listed, quoted, shown
 from dagster_project.core.keys import CLOCKS, GRAINS, IDENTIFIERS, MATCHINGS, TABLE_PATTERN
 from dagster_project.core.plan import TrackingPlan, unusable_pattern
 from dagster_project.core.presets import PRESETS, Preset
@@ -189,7 +189,8 @@ class DestinationReader:
         key, value = node.pairs[0]
         name = file.string(key, "an event's name")
         if name is not None and value.kind == "empty":
-            instead = f"write `- {name[:60]}` when it keeps its name, or the name it has there"
+            same = name[:60] if name.isprintable() else quoted(name)
+            instead = f"write `- {same}` when it keeps its name, or the name it has there"
             file.wrong(value, f"the event {shown(name)} has no name in the destination", instead)
             return None
         there = file.string(value, "the event's name in the destination")

@@ -121,6 +121,12 @@ def shown(text: str) -> str:
     return "`" + "".join(each if each.isprintable() else _escaped(each) for each in cut) + "`"
 
 
+def quoted(text: str) -> str:
+    """A text from a file as its message says to write it: in quotes, as YAML and JSON read it, cut where long."""
+    written = json.dumps(text[:_SHOWN], ensure_ascii=False)
+    return written if written.isprintable() else json.dumps(text[:_SHOWN])
+
+
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape", "backslashreplace").decode("ascii")
 
@@ -344,19 +350,21 @@ def read_json(file: str, data: bytes, problems: Problems) -> JsonFile | None:
         return None
     before = len(problems.found)
     try:
-        value = json.loads(text, object_pairs_hook=_pairs, parse_constant=_constant)
-        if re.search(r"\\u(?:0000|[dD][89a-fA-F])", text):
-            raise _Refused
+        try:
+            value = json.loads(text, object_pairs_hook=_pairs, parse_constant=_constant)
+            if re.search(r"\\u(?:0000|[dD][89a-fA-F])", text):
+                raise _Refused
+        except _Refused:
+            _tell_refused(file, _json_tree(text), problems)
+            if len(problems.found) > before:
+                return None
+            # A complete surrogate pair, written as two escapes, is an ordinary character. And behind what is refused
+            # there may be what is no JSON at all.
+            value = json.loads(text)
         return JsonFile(text, value)
     except json.JSONDecodeError as error:
         mark = Mark(error.lineno, error.colno)
         problems.add(file, mark, f"not JSON ({error.msg})", "check the quotes, commas and brackets here")
-    except _Refused:
-        tree = _json_tree(text)
-        _tell_refused(file, tree, problems)
-        if len(problems.found) == before:
-            # A complete surrogate pair, written as two escapes, is an ordinary character.
-            return JsonFile(text, json.loads(text))
     except RecursionError:
         problems.add(file, Mark(), "the values are nested too deeply", "write them flat")
     except ValueError as error:

@@ -186,6 +186,7 @@ def judge(
     """
     wanted = _wanted(workspace, days)
     if not wanted:
+        write_results(warehouse, run_id, [])  # the gate asks for them all the same
         return []
     every_day = sorted({day for some in wanted.values() for day in some})
     evidence, broken = _read_evidence(warehouse, every_day)

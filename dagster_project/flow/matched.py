@@ -105,9 +105,13 @@ def match(context: RunContext) -> Matched:
         carrying.note(step)
         done = matched_already(context)
     carrying.end(_days_that_were_open(context))
-    if first:
+    if first and warehouse.exists(f"{WORK}.int_cells_daily"):
         # Nothing is open: what earlier runs found still needs its views.
         models = context.dbt.run(VIEWS)
+    elif first:
+        # Nothing has ever landed: the tables that the next stages read are made, empty.
+        write_days(context, "input_step_days", [])
+        models = context.dbt.run([*VIEWS, *MODELS])
     books = ["expected", "delivered", "missing", "pending", "duplicates", "unexpected"]
     sums = warehouse.frame(
         "select "

@@ -8,7 +8,8 @@ from datetime import date
 
 import dagster as dg
 import pytest
-from commands.conftest import AS_OF, NEW, OLD, RENAMED, Desk, Ended, desk_in, ended
+from commands.conftest import AS_OF, FIRST, NEW, OLD, RENAMED, Desk, Ended, desk_in, ended
+from scenarios.shop import land_all, messages
 
 from dagster_project.flow.census import as_day
 
@@ -157,6 +158,25 @@ def test_every_complete_day_until_the_as_of_time_is_open(clean: Desk, clean_run:
     assert max(days) == AS_OF.date()
     still_held = {as_day(day) for day in frame.loc[frame["verdict"] == "held", "day"]}
     assert still_held == {AS_OF.date()}
+
+
+def test_a_workspace_in_which_nothing_has_landed_yet_is_reconciled_and_so_is_what_lands_first(
+    empty_desk: Desk,
+) -> None:
+    done = empty_desk.recon("run", "--as-of", TIME)
+    assert done.code == 1, done.err
+    assert "CRITICAL Nothing has ever arrived from web" in done.out
+    assert "no destination has a day yet" in done.out
+    assert empty_desk.shop.frame("select * from reconciliation_published.window_status").empty
+    sent = messages("web", "Signed Up", days=3, a_day=5, first=FIRST)
+    land_all(empty_desk.shop, sent)
+    again = empty_desk.recon("run", "--as-of", TIME)
+    assert "Nothing has ever arrived from app" in again.out
+    assert "Nothing has ever arrived from web" not in again.out
+    books = empty_desk.shop.frame(
+        "select sum(expected) as expected, sum(delivered) as delivered from reconciliation.reconciliation_daily"
+    ).iloc[0]
+    assert (int(books["expected"]), int(books["delivered"])) == (2 * len(sent), 2 * len(sent))
 
 
 @pytest.fixture(scope="module")
