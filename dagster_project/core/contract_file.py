@@ -89,7 +89,9 @@ class ContractFile:
         elif node.kind in ("list", "mapping"):
             self.wrong(node, f"{what} is {node.described()}", "write one text")
         else:
-            self.wrong(node, f"{what} is {node.described()}, not text", f"write it in quotes, {quoted(node.text)}")
+            self.wrong(
+                node, f"{what} is {node.described()}, not text", f"write it in quotes, {quoted(node.text)}"
+            )
         return None
 
     def text(self, found: Mapping[str, Node], key: str) -> str | None:

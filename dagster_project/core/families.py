@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -200,6 +201,7 @@ class Evidence:
     def __init__(self, tables: Mapping[str, pd.DataFrame]) -> None:
         self._tables = {name: _cleaned(table) for name, table in tables.items()}
         self._parts: dict[tuple[str, str], dict[Any, pd.DataFrame]] = {}
+        self._made: dict[Hashable, pd.DataFrame] = {}
 
     def table(self, name: str) -> pd.DataFrame:
         """The whole table; empty, with its columns, when nobody handed one in."""
@@ -213,6 +215,12 @@ class Evidence:
             self._parts[key] = dict(iter(self.table(name).groupby(column, sort=False)))
         found = self._parts[key].get(value)
         return found.copy() if found is not None else self.table(name).iloc[:0].copy()
+
+    def once(self, key: Hashable, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """What `make` makes of this evidence, made once for each key. Not to be changed by who asks."""
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
 
 
 def judged_frame(
@@ -592,6 +600,13 @@ def _routed_violations(
 def _violations(
     name: str, evidence: Evidence, workspace: Workspace, days: Sequence[str]
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    # Sixty destinations may ask for the same forty sources: 2,400 times 6 ms (2026-11-23).
+    key = ("violations", name, *days)
+    rows = evidence.once(key, partial(_violations_of_source, name, evidence, days))
+    return rows, ("source", "event", "property")
+
+
+def _violations_of_source(name: str, evidence: Evidence, days: Sequence[str]) -> pd.DataFrame:
     rows = _on(evidence.of("violations", "source", name), days)
     rows = rows[rows["rule"] != "unplanned_event"]  # a matter of names
     rows = _typed(rows, text=("source", "event", "property", "rule"), numbers=("messages",), flags=())
@@ -603,7 +618,7 @@ def _violations(
     rows = _share(rows, VIOLATION_LIMIT)
     # A property that the plan does not know is worth knowing, not worth failing.
     rows["limit"] = rows["limit"].where(rows["rule"] != "unplanned_property")
-    return rows, ("source", "event", "property")
+    return rows
 
 
 def _ids(

@@ -49,7 +49,8 @@ def read_sources(context: RunContext) -> list[Health]:
     context.dbt.render(workspace)
     forget_other_version(warehouse, context.dbt)
     problems = missing_source_parts(warehouse, workspace)
-    _write(context, set(problems))
+    unfit = set(problems)
+    _write(context, unfit)
     context.dbt.run([f"stg_segment__{source.name}" for source in workspace.sources])
 
     before = warehouse.frame(f"select * from {WORK}.state_census where kind = 'source'")
@@ -140,7 +141,8 @@ def read_sources(context: RunContext) -> list[Health]:
         replace(each, days_to_read=sum(row["source"] == each.name for row in to_read)) for each in results
     ]
 
-    _write(context, {each.name for each in results if each.status == "broken"})
+    if set(problems) != unfit:
+        _write(context, set(problems))
     # Defined before the transaction: a definition within it would keep half of it on Snowflake.
     warehouse.ensure(f"{WORK}.census_sources", CENSUS)
     warehouse.ensure(f"{WORK}.census_sources_since", CENSUS_SINCE)

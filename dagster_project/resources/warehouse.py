@@ -8,7 +8,7 @@ import re
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,10 @@ _NEXT_STEP = {
 _PATIENCE_S = 15.0  # how long a busy DuckDB file is waited for
 
 
+# A table, and its columns with their kinds.
+_Definition = tuple[str, tuple[tuple[str, str], ...]]
+
+
 class WarehouseBusy(RuntimeError):
     """Another process holds the DuckDB file; the message names it and says what to do."""
 
@@ -73,10 +77,13 @@ class WarehouseSession:
         connection: Connection,
         dialect: str,
         define: Callable[[str, Mapping[str, str]], None] | None = None,
+        known: Container[_Definition] = (),
     ) -> None:
         self._connection = connection
         self.dialect = dialect
         self._define = define
+        self._known = known  # what is there as it should be, and need not be looked at
+        self.defined: set[_Definition] = set()  # what this session has made so
 
     def frame(self, sql: str, **params: Any) -> pd.DataFrame:
         """Rows of a query as a frame with lower-case columns; ``:name`` binds come from ``params``."""
@@ -115,6 +122,9 @@ class WarehouseSession:
         if self._define is not None:
             self._define(table, columns)
             return
+        definition = table, tuple(columns.items())
+        if definition in self._known or definition in self.defined:
+            return
         types = TYPES[self.dialect]
         body = ", ".join(f"{_column(column)} {types[kind]}" for column, kind in columns.items())
         if self.dialect != "snowflake" or not self._has_schema(schema):
@@ -123,17 +133,13 @@ class WarehouseSession:
         kind = "transient table" if self.dialect == "snowflake" and schema != "reconciliation" else "table"
         self.execute(f"create {kind} if not exists {schema}.{name} ({body})")
         # A table that an earlier release made may lack a column of this one.
-        found = self.frame(
-            "select lower(column_name) as c from information_schema.columns "
-            "where lower(table_schema) = :schema and lower(table_name) = :name",
-            schema=schema,
-            name=name,
-        )
-        for column in [each for each in columns if each not in set(found["c"])]:
+        held = set(self.frame(f"select * from {schema}.{name} limit 0").columns)
+        for column in [each for each in columns if each not in held]:
             self.execute(
                 f"alter table {schema}.{name} add column if not exists"
                 f" {_column(column)} {types[columns[column]]}"
             )
+        self.defined.add(definition)
 
     def _has_schema(self, schema: str) -> bool:
         """Asked first on Snowflake: who may not create schemas is refused there, though it would change nothing."""
@@ -257,7 +263,9 @@ class Warehouse:
             )
             _tag_statements(self._engine, lambda: self._tag)
         self._tag = query_tag()
-        self._defined: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
+        self._held = 0  # how often the DuckDB file is held at the moment
+        # What is there as it should be: for good on Snowflake, while the file is held on DuckDB.
+        self._defined: set[_Definition] = set()
         self._columns: dict[
             str, set[tuple[str, str]]
         ] = {}  # of our own schemas on Snowflake, when first asked
@@ -274,11 +282,15 @@ class Warehouse:
             yield
             return
         connection = self._connect()
+        self._held += 1
         try:
             _remove_spilled(Path(f"{self._file}.tmp"))
             yield
         finally:
+            self._held -= 1
             connection.close()
+            if not self._held:
+                self._defined.clear()  # another process may write the file now
 
     @contextmanager
     def transaction(self) -> Iterator[WarehouseSession]:
@@ -286,9 +298,15 @@ class Warehouse:
         connection = self._connect()
         try:
             with connection.begin():
-                yield WarehouseSession(
-                    connection, self.dialect, self._define if self.dialect == "snowflake" else None
+                session = WarehouseSession(
+                    connection,
+                    self.dialect,
+                    self._define if self.dialect == "snowflake" else None,
+                    self._defined,
                 )
+                yield session
+            if self._held:
+                self._defined |= session.defined
         finally:
             connection.close()
 

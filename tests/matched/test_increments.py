@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -172,12 +171,12 @@ class Teller:
         )
         project.run(AS_OF)
         assert disagreements(project, AS_OF) == []
-        shutil.copy(project.folder / "warehouse.duckdb", folder / "beginning.duckdb")
+        project.keep()
         return teller
 
     def midway(self) -> ReconProject:
         """Reconciled as the stories begin, landed as they end."""
-        shutil.copy(self.project.folder / "beginning.duckdb", self.project.folder / "warehouse.duckdb")
+        self.project.back()
         self.project.land(
             [*self.quiet, *(row for story in self.stories for row in story.later_messages)],
             [row for story in self.stories for row in story.later_deliveries],

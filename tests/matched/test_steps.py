@@ -172,50 +172,60 @@ def grown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 LARGE, SMALL = 1, 1_000_000  # from how many rows on a table is a large one: all of them, none of them
 
 
-def _begun(mail: ReconProject, grown_from: int = LARGE) -> None:
-    mail.limits = {"grown_from": grown_from}
-    mail.land(
-        [_sent(f"m{number}", number) for number in range(1, 7)] + [_sent("i", 2, source="ios")],
-        [_held(f"m{number}", number) for number in range(1, 7)],
-    )
-    mail.run(AS_OF, until="published")
-    assert disagreements(mail, AS_OF) == []
+@pytest.fixture(scope="module")
+def run_once() -> Iterator[ReconProject]:
+    """Six days, reconciled, to which tests add something."""
+    with tempfile.TemporaryDirectory() as folder:
+        project = ReconProject.build(Path(folder), contract(destination("mail"), sources=("web", "ios")))
+        project.land(
+            [_sent(f"m{number}", number) for number in range(1, 7)] + [_sent("i", 2, source="ios")],
+            [_held(f"m{number}", number) for number in range(1, 7)],
+        )
+        project.run(AS_OF, until="published")
+        assert disagreements(project, AS_OF) == []
+        project.keep()
+        yield project
+
+
+@pytest.fixture
+def begun(run_once: ReconProject) -> ReconProject:
+    run_once.back()
+    run_once.limits = {"grown_from": LARGE}
+    return run_once
 
 
 @pytest.mark.dbt
 @pytest.mark.parametrize("grown_from", [LARGE, SMALL])
 def test_of_a_table_that_only_grew_only_new_rows_are_read(
-    mail: ReconProject, grown: list[str], grown_from: int
+    begun: ReconProject, grown: list[str], grown_from: int
 ) -> None:
-    _begun(mail, grown_from)
-    assert grown == []
-    mail.land_more(
+    begun.limits = {"grown_from": grown_from}
+    begun.land_more(
         # A late one, a new day, and a copy of one that is known.
         [_sent("late", 3, received_at=at(7)), _sent("new", 7), _sent("m6", 6, received_at=at(7))],
         [_held("late", 3), _held("new", 7), _held("m2", 2), _held("nobody", 4)],
     )
     # What was read before is not looked at again: were it, these would be back.
-    mail.warehouse.execute(f"update {WORK}.int_deliveries set event_name = 'Kept' where day = '{day(1)}'")
-    mail.run(AS_OF + HOUR, until="published")
+    begun.warehouse.execute(f"update {WORK}.int_deliveries set event_name = 'Kept' where day = '{day(1)}'")
+    begun.run(AS_OF + HOUR, until="published")
     assert sorted(grown) == ["ios", "mail", "web"]
-    kept = mail.frame(f"select count(*) as n from {WORK}.int_deliveries where event_name = 'Kept'")["n"].iloc[
-        0
-    ]
+    kept = begun.frame(f"select count(*) as n from {WORK}.int_deliveries where event_name = 'Kept'")[
+        "n"
+    ].iloc[0]
     assert kept == 1
-    mail.warehouse.execute(f"update {WORK}.int_deliveries set event_name = 'Paid' where event_name = 'Kept'")
-    assert disagreements(mail, AS_OF + HOUR) == []
-    assert len(mail.rows(f"{WORK}.int_messages")) == 9
+    begun.warehouse.execute(f"update {WORK}.int_deliveries set event_name = 'Paid' where event_name = 'Kept'")
+    assert disagreements(begun, AS_OF + HOUR) == []
+    assert len(begun.rows(f"{WORK}.int_messages")) == 9
 
 
 @pytest.mark.dbt
 def test_a_new_row_received_before_its_known_copy_has_the_days_read_whole(
-    mail: ReconProject, grown: list[str]
+    begun: ReconProject, grown: list[str]
 ) -> None:
-    _begun(mail)
-    mail.land_more([Message("ios", "m5", "Read", at(4), timestamp=at(4))], [])
-    mail.run(AS_OF + HOUR, until="published")
+    begun.land_more([Message("ios", "m5", "Read", at(4), timestamp=at(4))], [])
+    begun.run(AS_OF + HOUR, until="published")
     assert "ios" in grown
-    assert disagreements(mail, AS_OF + HOUR) == []
+    assert disagreements(begun, AS_OF + HOUR) == []
 
 
 @pytest.mark.dbt
@@ -231,67 +241,66 @@ def test_a_new_row_received_before_its_known_copy_has_the_days_read_whole(
     ],
 )
 def test_a_table_that_did_more_than_grow_is_compared_in_full(
-    mail: ReconProject, grown: list[str], change: str, grown_from: int
+    begun: ReconProject, grown: list[str], change: str, grown_from: int
 ) -> None:
-    _begun(mail, grown_from)
+    begun.limits = {"grown_from": grown_from}
     table = (
         "exports.mail"
-        if not mail.workspace.destinations[0].export.table
-        else str(mail.workspace.destinations[0].export.table)
+        if not begun.workspace.destinations[0].export.table
+        else str(begun.workspace.destinations[0].export.table)
     )
     if change == "delete":
-        mail.warehouse.execute(f"delete from {table} where message_id = 'm2'")
-        mail.landed["deliveries"] = [each for each in mail.landed["deliveries"] if each.message_id != "m2"]
+        begun.warehouse.execute(f"delete from {table} where message_id = 'm2'")
+        begun.landed["deliveries"] = [each for each in begun.landed["deliveries"] if each.message_id != "m2"]
     elif change == "update":
         # Seen where a table is small enough to be counted up to where it was read; new rows land behind it.
-        mail.warehouse.execute(f"update {table} set event_name = 'Read' where message_id = 'm2'")
-        mail.landed["deliveries"] = [
+        begun.warehouse.execute(f"update {table} set event_name = 'Read' where message_id = 'm2'")
+        begun.landed["deliveries"] = [
             replace(each, event_name="Read") if each.message_id == "m2" else each
-            for each in mail.landed["deliveries"]
+            for each in begun.landed["deliveries"]
         ]
-        mail.land_more([], [_held("m4", 4)])
+        begun.land_more([], [_held("m4", 4)])
     elif change == "in place":
         # As many rows of each name and time stand up to where the table was read, but not the same.
-        mail.warehouse.execute(
+        begun.warehouse.execute(
             f"create or replace table {table} as select * from {table} where message_id <> 'm6' union all "
             f"select * replace ('late' as message_id) from {table} where message_id = 'm6' union all "
             f"select * from {table} where message_id = 'm6'"
         )
-        mail.landed["deliveries"].append(_held("late", 6))
+        begun.landed["deliveries"].append(_held("late", 6))
     elif change == "replace":
         # As many rows, made anew, of which one says something else.
-        mail.warehouse.execute(
+        begun.warehouse.execute(
             f"create or replace table {table} as select * replace "
             f"(case when message_id = 'm2' then 'Read' else event_name end as event_name) from {table}"
         )
-        mail.landed["deliveries"] = [
+        begun.landed["deliveries"] = [
             each if each.message_id != "m2" else Delivery("mail", "Read", at(2), message_id="m2")
-            for each in mail.landed["deliveries"]
+            for each in begun.landed["deliveries"]
         ]
     else:
         # Not yet counted when the first run noted how far it had read.
-        mail.land_more([], [Delivery("mail", "Paid", AS_OF + 30 * HOUR, message_id="nobody")])
-        mail.run(AS_OF + HOUR, until="published")
+        begun.land_more([], [Delivery("mail", "Paid", AS_OF + 30 * HOUR, message_id="nobody")])
+        begun.run(AS_OF + HOUR, until="published")
         grown.clear()
-        mail.land_more([], [_held("m4", 4)])
+        begun.land_more([], [_held("m4", 4)])
     later = AS_OF + (timedelta(days=3) if change == "future" else HOUR)
-    mail.run(later, until="published")
+    begun.run(later, until="published")
     assert "mail" not in grown
-    assert disagreements(mail, later) == []
+    assert disagreements(begun, later) == []
 
 
 @pytest.mark.dbt
 def test_rows_that_a_dead_run_has_read_are_not_read_twice_though_their_table_was_gone_meanwhile(
-    mail: ReconProject,
+    begun: ReconProject,
 ) -> None:
-    _begun(mail)
-    table = str(mail.workspace.destinations[0].export.table)
-    mail.land_more([], [_held("m4", 4), _held("nobody", 5)])
-    mail.run(AS_OF + HOUR, until="exported")
+    table = str(begun.workspace.destinations[0].export.table)
+    begun.land_more([], [_held("m4", 4), _held("nobody", 5)])
+    begun.run(AS_OF + HOUR, until="exported")
     # It died before it noted what it had read.
-    mail.warehouse.execute(f"delete from {WORK}.state_read")
-    mail.warehouse.execute(f"alter table {table} rename to gone")
-    mail.run(AS_OF + HOUR, until="exported")
-    mail.warehouse.execute(f"alter table {table.split('.')[0]}.gone rename to {table.split('.')[1]}")
-    mail.run(AS_OF + HOUR, until="published")
-    assert disagreements(mail, AS_OF + HOUR) == []
+    begun.warehouse.execute(f"delete from {WORK}.state_read")
+    begun.warehouse.execute(f"alter table {table} rename to gone")
+    begun.run(AS_OF + HOUR, until="exported")
+    begun.warehouse.execute(f"alter table {table.split('.')[0]}.gone rename to {table.split('.')[1]}")
+    begun.run(AS_OF + HOUR, until="published")
+    assert disagreements(begun, AS_OF + HOUR) == []

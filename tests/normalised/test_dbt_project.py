@@ -149,6 +149,40 @@ def test_a_broken_contract_stops_the_first_run_and_every_later_one(
     assert not project.warehouse.exists(table)
 
 
+FAILING = {
+    "window_status": ("window_status", "cast(gate.reasons as varchar)", "cast(error('half way') as varchar)"),
+    "int_names": ("int_names", "select", "select error('half way') as fails,"),
+}
+
+
+@pytest.mark.parametrize("model", FAILING)
+def test_a_table_that_cannot_be_made_anew_stays_as_it_was(spoiled: tuple[Project, Spoil], model: str) -> None:
+    """With a contract (window_status) and without: what replaces it fails while rows are being written."""
+    project, spoil = spoiled
+    spoil(*FAILING[model])
+    table = f"{CONTRACTS.get(model, 'reconciliation_work')}.{model}"
+    before = sorted(project.rows(f"select * from {table}"), key=str)
+    assert before
+    with pytest.raises(DbtFailed, match="half way"):
+        project.dbt.run([model])
+    assert sorted(project.rows(f"select * from {table}"), key=str) == before
+
+
+@pytest.mark.parametrize(("model", "now"), [("int_names", "view"), ("stg_segment__app", "table")])
+def test_a_model_takes_the_place_of_what_was_no_table_or_no_view(
+    project: Project, tmp_path: Path, model: str, now: str
+) -> None:
+    """As after an upgrade that made a view of a table, or a table of a view."""
+    copy = project.with_own_rows(tmp_path / "copy")
+    name = f"reconciliation_work.{model}"
+    before = sorted(copy.rows(f"select * from {name}"), key=str)
+    assert before
+    copy.warehouse.execute(f"drop {'table' if now == 'view' else 'view'} {name}")
+    copy.warehouse.execute(f"create {now} {name} as select 1 as other")
+    copy.dbt.run([model])
+    assert sorted(copy.rows(f"select * from {name}"), key=str) == before
+
+
 def test_a_day_window_model_replaces_its_window_and_leaves_the_other_days(
     project: Project, tmp_path: Path
 ) -> None:
