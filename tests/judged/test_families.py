@@ -352,6 +352,16 @@ class TestSharesOfMessages:
         assert pd.isna(rows.loc["unplanned_property", "limit"])
         assert len(frame("properties", evidence, subject=WEB)) == 3
 
+    def test_who_asks_first_changes_nothing_for_those_who_ask_the_same_source(self) -> None:
+        broken = {"day": DAY, "source": "web_app", "event": "Purchase Completed", "property": "revenue"}
+        evidence = Evidence(frames({"violations": [broken | {"rule": "type", "messages": 40}]}))
+        first, other_days, again, its_own = (
+            judged_frame(subject, "properties", evidence, workspace(), days)
+            for subject, days in ((EMAIL, [DAY]), (EMAIL, [NEXT]), (EMAIL, [DAY]), (WEB, [DAY]))
+        )
+        pd.testing.assert_frame_equal(first, again)
+        assert (len(first), len(other_days), len(its_own)) == (1, 0, 1)
+
     def test_a_violation_of_an_event_that_nobody_counted_is_all_of_it(self) -> None:
         evidence = {
             "violations": [
