@@ -122,9 +122,7 @@ def books_of(settings: Settings) -> list[str]:
         """
     )
     if rows.empty:
-        return [
-            "no destination has a day yet: nothing was sent that any of them expects, and none holds anything"
-        ]
+        return ["no destination has a day yet"]
     lines = [
         f"{'destination':<22}{'expected':>12}{'delivered':>12}{'missing':>10}{'pending':>10}   days held"
     ]

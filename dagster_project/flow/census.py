@@ -13,7 +13,7 @@ import pandas as pd
 from dagster_project.core.contracts import Workspace
 from dagster_project.flow.inputs import WORK, contract_tables, local
 from dagster_project.resources.dbt import DbtProject
-from dagster_project.resources.warehouse import Warehouse
+from dagster_project.resources.warehouse import Warehouse, WarehouseSession
 
 CENSUS: Final = {
     "kind": "varchar",
@@ -176,6 +176,8 @@ def forget_other_version(warehouse: Warehouse, dbt: DbtProject) -> None:
     if made_by.empty or made_by.iloc[0] == dbt.fingerprint():
         return
     with warehouse.transaction() as session:
+        for row in _left_by_dbt(session):
+            session.execute(f"drop {'view' if row.kind == 'VIEW' else 'table'} {row.name}")
         for table in dbt.accumulating():
             session.execute(f"drop table if exists {table}")
         for table in (
@@ -183,6 +185,19 @@ def forget_other_version(warehouse: Warehouse, dbt: DbtProject) -> None:
             *("state_positions", "census_positions", "state_carried"),
         ):
             session.execute(f"delete from {WORK}.{table}")
+
+
+def _left_by_dbt(session: WarehouseSession) -> list[Any]:
+    """What dbt-duckdb left of a model when a run was killed, as it renamed tables until 2026-11-23: ``name, kind``."""
+    if session.dialect != "duckdb":
+        return []
+    return rows_of(
+        session.frame(
+            "select table_schema || '.' || table_name as name, table_type as kind from information_schema.tables "
+            f"where table_schema in ('{WORK}', 'reconciliation', 'reconciliation_published') "
+            "and (ends_with(table_name, '__dbt_tmp') or ends_with(table_name, '__dbt_backup'))"
+        )
+    )
 
 
 def fingerprints(workspace: Workspace) -> pd.DataFrame:

@@ -53,6 +53,7 @@ MODELS = [
     "int_not_expected_daily",
     "int_delivery_names_daily",
 ]
+_VERDICTS: Final = "reconciliation.gate_verdicts"
 # What days are carried on by: made where the landed rows are known by their positions.
 CARRYING_MODELS = ["int_asked_keys", "int_day_matches"]
 
@@ -105,13 +106,8 @@ def match(context: RunContext) -> Matched:
         carrying.note(step)
         done = matched_already(context)
     carrying.end(_days_that_were_open(context))
-    if first and warehouse.exists(f"{WORK}.int_cells_daily"):
-        # Nothing is open: what earlier runs found still needs its views.
-        models = context.dbt.run(VIEWS)
-    elif first:
-        # Nothing has ever landed: the tables that the next stages read are made, empty.
-        write_days(context, "input_step_days", [])
-        models = context.dbt.run([*VIEWS, *MODELS])
+    if first:
+        models = _with_nothing_open(context)
     books = ["expected", "delivered", "missing", "pending", "duplicates", "unexpected"]
     sums = warehouse.frame(
         "select "
@@ -120,6 +116,25 @@ def match(context: RunContext) -> Matched:
         f" as c inner join {WORK}.int_open_days as o on c.destination = o.destination and c.day = o.day where o.in_scope"
     ).iloc[0]
     return Matched(**{name: int(sums[name]) for name in books}, models=models)
+
+
+def _with_nothing_open(context: RunContext) -> list[ModelResult]:
+    """What earlier runs found needs its views; where nothing has ever landed, the next stages need tables to read.
+
+    Raises RuntimeError where earlier runs have decided on days, an upgrade has taken their tables away, and nothing is
+    there to make them of: to go on would publish nothing in the place of what is published.
+    """
+    warehouse = context.warehouse
+    tables = [f"{WORK}.{model}" for model in MODELS]
+    if len({table for table, _ in warehouse.columns(tables)}) == len(tables):
+        return context.dbt.run(VIEWS)
+    if warehouse.exists(_VERDICTS) and len(warehouse.frame(f"select 1 as x from {_VERDICTS} limit 1")):
+        raise RuntimeError(
+            "all days are to be reconciled anew, as after an upgrade, and no source or export holds a row that can be "
+            "read; what is published stays as it was. See the health of sources and exports, mend them, then run again"
+        )
+    write_days(context, "input_step_days", [])
+    return context.dbt.run([*VIEWS, *MODELS])
 
 
 def _in_one_step(steps: list[list[date]], carried: Carried, rows: dict[date, int], limit: int) -> bool:

@@ -195,7 +195,8 @@ class DbtProject:
             "--cache-selected-only",
         ]  # fmt: skip
         # Its log of every statement took a fifth of what a model costs by itself, and is rarely read (2026-11-23).
-        logged = _LOG_LEVEL in os.environ or _LOG_LEVEL in self.environment
+        level = {**os.environ, **self.environment}.get(_LOG_LEVEL, "")
+        logged = level.strip().lower() not in ("", "none")
         if not logged:
             common += ["--log-level-file", "none"]
         # The manifest stays in memory; dbt's artifacts on disk, which nobody reads here, cost a fifth of a small run.

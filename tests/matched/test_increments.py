@@ -338,6 +338,7 @@ def test_tables_that_an_earlier_version_did_not_know_are_filled_for_all_days(few
         "int_event_table_reads",
     ]
     with project.warehouse.transaction() as session:
+        session.execute(f"create table {WORK}.int_ids__dbt_backup as select 1 as left_by_a_killed_run")
         session.execute(f"drop view {WORK}.int_property_fill_daily")
         session.execute(f"drop view {WORK}.int_broken_rows")
         for table in new:
@@ -350,6 +351,34 @@ def test_tables_that_an_earlier_version_did_not_know_are_filled_for_all_days(few
     assert _differing(found, whole) == []
     assert found[f"{WORK}.int_versions_daily"] and found[f"{WORK}.int_delivery_hours_daily"]
     assert found[observed] == whole[observed], "what was seen of the exports is no table of ours to make anew"
+
+
+def test_an_upgrade_publishes_nothing_in_the_place_of_what_is_published_while_nothing_can_be_read(
+    few_stories: Teller,
+) -> None:
+    project = few_stories.midway()
+    project.run(LATER)
+    decided = project.rows(f"{WORK}.gate_current")
+    assert decided
+    project.warehouse.execute(
+        f"update {WORK}.state_contracts set fingerprint = 'of an earlier version' where kind = 'sql'"
+    )
+    whole = {kind: list(rows) for kind, rows in project.landed.items()}
+    project.land([], [], [])
+    with pytest.raises(RuntimeError, match="what is published stays as it was"):
+        project.run(LATER)
+    assert project.rows(f"{WORK}.gate_current") == decided
+    project.land(whole["messages"], whole["deliveries"], whole["counts"])
+    project.run(LATER)
+    assert disagreements(project, LATER) == []
+
+
+def test_a_first_run_of_nothing_that_was_killed_half_way_is_made_good(build: Build) -> None:
+    project = build(contract(destination("mail")))
+    project.run(AS_OF, until="matched")
+    project.warehouse.execute(f"drop table {WORK}.int_hours_daily")
+    project.run(AS_OF)
+    assert not project.rows(f"{WORK}.int_hours_daily")
 
 
 def _differing(found: dict[str, Any], told: dict[str, Any]) -> list[str]:

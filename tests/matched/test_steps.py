@@ -177,6 +177,7 @@ def run_once() -> Iterator[ReconProject]:
     """Six days, reconciled, to which tests add something."""
     with tempfile.TemporaryDirectory() as folder:
         project = ReconProject.build(Path(folder), contract(destination("mail"), sources=("web", "ios")))
+        project.limits = {"grown_from": LARGE}  # so that days are known which may be carried on
         project.land(
             [_sent(f"m{number}", number) for number in range(1, 7)] + [_sent("i", 2, source="ios")],
             [_held(f"m{number}", number) for number in range(1, 7)],

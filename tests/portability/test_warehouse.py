@@ -169,6 +169,28 @@ def test_a_table_is_defined_once_in_a_process(engine: Engine, statements: list[t
     assert sum(text.startswith("create transient table") for _, text in statements) == 1
 
 
+def test_while_the_file_is_held_a_table_is_looked_at_once_and_never_taken_for_there_when_it_is_not(
+    tmp_path: Path,
+) -> None:
+    warehouse = open_warehouse("duckdb", tmp_path / "held.duckdb", {})
+    with warehouse.held():
+        with pytest.raises(ZeroDivisionError), warehouse.transaction() as session:
+            session.ensure(TABLE, COLUMNS)
+            raise ZeroDivisionError
+        warehouse.ensure(TABLE, COLUMNS)
+        assert warehouse.exists(TABLE), "what was rolled back is made again"
+        sent: list[str] = []
+        sa.event.listen(warehouse.engine, "before_cursor_execute", lambda *told: sent.append(told[2]))
+        warehouse.ensure(TABLE, COLUMNS)
+        assert sent == []
+        warehouse.ensure(TABLE, COLUMNS | {"more": "bigint"})
+        assert (TABLE, "more") in warehouse.columns([TABLE])
+    open_warehouse("duckdb", tmp_path / "held.duckdb", {}).execute(f"drop table {TABLE}")
+    with warehouse.held():
+        warehouse.ensure(TABLE, COLUMNS)
+        assert warehouse.exists(TABLE), "another process may have dropped it between two runs"
+
+
 @pytest.mark.parametrize("engine", [pytest.param("snowflake", marks=pytest.mark.fakesnow)], indirect=True)
 def test_a_table_that_is_there_costs_another_process_one_look_at_its_schema(
     engine: Engine, statements: list[tuple[int, str]]
