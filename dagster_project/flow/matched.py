@@ -131,7 +131,7 @@ def _with_nothing_open(context: RunContext) -> list[ModelResult]:
     if warehouse.exists(_VERDICTS) and len(warehouse.frame(f"select 1 as x from {_VERDICTS} limit 1")):
         raise RuntimeError(
             "all days are to be reconciled anew, as after an upgrade, and no source or export holds a row that can be "
-            "read; what is published stays as it was. See the health of sources and exports, mend them, then run again"
+            "read; what is published stays as it was. `recon check --warehouse` says what is missing; mend it, then run again"
         )
     write_days(context, "input_step_days", [])
     return context.dbt.run([*VIEWS, *MODELS])

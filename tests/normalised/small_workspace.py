@@ -264,11 +264,7 @@ def reconciled(folder: Path) -> Project:
 
 def _project(folder: Path, workspace: Workspace) -> Project:
     database = folder / "warehouse.duckdb"
-    environment = {
-        "RECON_TARGET": "duckdb",
-        "RECON_DUCKDB_PATH": str(database),
-        "DBT_LOG_LEVEL_FILE": "debug",  # tests count statements in it
-    }
+    environment = {"RECON_TARGET": "duckdb", "RECON_DUCKDB_PATH": str(database)}
     return Project(
         folder,
         workspace,

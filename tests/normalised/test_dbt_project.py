@@ -172,6 +172,25 @@ def test_a_table_that_cannot_be_made_anew_stays_as_it_was(spoiled: tuple[Project
     assert sorted(project.rows(f"select * from {table}"), key=str) == before
 
 
+@pytest.mark.parametrize(
+    ("level", "where"),
+    [(None, "set DBT_LOG_LEVEL_FILE=debug"), ("", "set DBT_LOG_LEVEL_FILE=debug"), ("debug", "(log: ")],
+)
+def test_a_failure_names_dbts_log_where_there_is_one_and_how_to_have_it_where_there_is_none(
+    spoiled: tuple[Project, Spoil], monkeypatch: pytest.MonkeyPatch, level: str | None, where: str
+) -> None:
+    project, spoil = spoiled
+    spoil(*FAILING["int_names"])
+    monkeypatch.delenv("DBT_LOG_LEVEL_FILE", raising=False)
+    if level is not None:
+        monkeypatch.setenv("DBT_LOG_LEVEL_FILE", level)
+    with pytest.raises(DbtFailed) as failed:
+        project.dbt.run(["int_names"])
+    assert where in str(failed.value)
+    log = project.dbt.rendered / "logs" / "dbt.log"
+    assert (log.exists() and "half way" in log.read_text("utf-8")) == (level == "debug")
+
+
 @pytest.mark.parametrize(("model", "now"), [("int_names", "view"), ("stg_segment__app", "table")])
 def test_a_model_takes_the_place_of_what_was_no_table_or_no_view(
     project: Project, tmp_path: Path, model: str, now: str

@@ -42,8 +42,10 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Project:
         second = "-1" if number == 3 else "null" if number in (1, 4) else "2"
         rows = [f"'{name} {n}', '{name}', '{at}+00', '{at}+00', {v}, 'x'" for n, v in ((1, "1"), (2, second))]
         project.land(f"app.{table}", COLUMNS, rows)
-    for stage in (read_sources, read_exports, normalise):
-        stage(project.context(datetime(2026, 11, 3)))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DBT_LOG_LEVEL_FILE", "debug")  # statements are counted in it
+        for stage in (read_sources, read_exports, normalise):
+            stage(project.context(datetime(2026, 11, 3)))
     return project
 
 
