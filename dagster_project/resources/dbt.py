@@ -183,7 +183,7 @@ class DbtProject:
     def _invoke(self, arguments: list[str], *, with_manifest: bool) -> Any:
         from dbt.cli.main import dbtRunner  # slow to import (1.3 s), so only where dbt really runs
 
-        _quicken_flags()
+        _quicken_start()
         started = time.monotonic()
         log_path = self.rendered / "logs"
         common = [
@@ -244,14 +244,18 @@ def _rows(response: Mapping[str, Any] | None) -> int | None:
     return int(rows) if isinstance(rows, int) and rows >= 0 else None
 
 
-def _quicken_flags() -> None:
-    """Let dbt say who declares its behaviour flags without reading the source of every module on the stack.
+def _quicken_start() -> None:
+    """Spare each invocation two searches whose answer is the same for as long as a process lives.
 
-    It does so twice for each invocation, 0.1 s each, for a word in a message that nobody is shown (2026-11-22).
+    Who declares dbt's behaviour flags: it reads the source of every module on the stack for it, twice, 0.1 s each, for a
+    word in a message that nobody is shown (2026-11-22). And which plugins are installed: it looks through all of
+    site-packages, 0.03 s (2026-11-23).
     """
+    from dbt.plugins import manager
     from dbt_common.behavior_flags import BehaviorFlagRendered
 
     BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt.adapters")  # type: ignore[method-assign]
+    manager.PluginManager.get_prefixed_modules = staticmethod(manager._get_dbt_modules)
 
 
 def _release_duckdb() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pkgutil
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dbt.plugins.manager import PluginManager
 
 from dagster_project.resources.dbt import DbtProject
 from dagster_project.resources.warehouse import open_warehouse
@@ -60,6 +62,20 @@ def test_what_has_not_changed_is_not_parsed_again_and_still_runs(folder: Path) -
     project = tiny(folder)
     assert [each.name for each in project.run(["limits"])] == ["limits"]
     assert commands(project) == ["run"]
+
+
+def test_site_packages_are_searched_for_plugins_once_a_process(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches = []
+    found = pkgutil.iter_modules
+    monkeypatch.setattr(pkgutil, "iter_modules", lambda *told: searches.append(told) or found(*told))
+    project = tiny(folder)
+    project.run(["limits"])
+    searches.clear()
+    project.run(["limits"])
+    assert searches == []
+    assert set(PluginManager.get_prefixed_modules()) >= {"dbt_common"}
 
 
 def test_a_run_of_another_id_or_with_a_new_password_is_no_change(folder: Path) -> None:
