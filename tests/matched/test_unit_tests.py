@@ -237,11 +237,15 @@ CHANGES = {
     "int_route_names": [("min(event) as event", "max(event) as event")],
     "int_twins": [
         ("earlier_key <> message_key", "earlier_key is not null"),
-        ("50000.0", "49999.0"),
+        ("20000.0", "19999.0"),
         ("add_seconds('received_at', 60)", "add_seconds('received_at', 61)"),
         ("add_seconds('received_at', 60)", "add_seconds('received_at', 59)"),
         ("people.read_day = shares.read_day and ", ""),
         ("counts.source = days.source and ", ""),
+        ("partition by name_number, person_key", "partition by person_key"),
+        ("partition by name_number, person_key", "partition by name_number"),
+        ("slots.messages * shares.one_in", "slots.messages"),
+        ("        and of_the_day\n", ""),
     ],
     "int_twins_daily": [("sum(messages)", "max(messages)")],
     "int_user_matches": [
