@@ -326,7 +326,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def failures(project: Project, names: Collection[str] = frozenset(TRUTH_TABLES)) -> dict[str, str]:
     """Name -> what dbt says, of these unit tests that do not hold."""
     try:
-        # dbt gives a unit test no selector of its own beside its name.
         ran = {result.name for result in project.dbt.run(sorted(names), command="test")}
     except DbtFailed as failed:
         told = str(failed)
