@@ -17,6 +17,7 @@ from typing import Any
 
 from dagster_project.core.contracts import Workspace
 from dagster_project.generate.dbt_models import MARK, dbt_files
+from dagster_project.resources.dbt_start import quicken_start
 from dagster_project.resources.query_tag import VARIABLE, query_tag
 
 logger = logging.getLogger(__name__)
@@ -183,7 +184,7 @@ class DbtProject:
     def _invoke(self, arguments: list[str], *, with_manifest: bool) -> Any:
         from dbt.cli.main import dbtRunner  # slow to import (1.3 s), so only where dbt really runs
 
-        _quicken_start()
+        quicken_start()
         started = time.monotonic()
         log_path = self.rendered / "logs"
         common = [
@@ -242,20 +243,6 @@ def _failure(command: str, outcome: Any, seconds: float, where: str) -> str:
 def _rows(response: Mapping[str, Any] | None) -> int | None:
     rows = (response or {}).get("rows_affected")
     return int(rows) if isinstance(rows, int) and rows >= 0 else None
-
-
-def _quicken_start() -> None:
-    """Spare each invocation two searches whose answer is the same for as long as a process lives.
-
-    Who declares dbt's behaviour flags: it reads the source of every module on the stack for it, twice, 0.1 s each, for a
-    word in a message that nobody is shown (2026-11-22). And which plugins are installed: it looks through all of
-    site-packages, 0.03 s (2026-11-23).
-    """
-    from dbt.plugins import manager
-    from dbt_common.behavior_flags import BehaviorFlagRendered
-
-    BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt.adapters")  # type: ignore[method-assign]
-    manager.PluginManager.get_prefixed_modules = staticmethod(manager._get_dbt_modules)
 
 
 def _release_duckdb() -> None:

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dbt.compilation import Linker
 from dbt.plugins.manager import PluginManager
+from dbt_common.clients.jinja import get_template
+from jinja2 import Environment
 
-from dagster_project.resources.dbt import DbtProject
+from dagster_project.resources.dbt import DbtFailed, DbtProject
 from dagster_project.resources.warehouse import open_warehouse
 from dagster_project.settings import project_root
 
@@ -76,6 +79,49 @@ def test_site_packages_are_searched_for_plugins_once_a_process(
     project.run(["limits"])
     assert searches == []
     assert set(PluginManager.get_prefixed_modules()) >= {"dbt_common"}
+
+
+def test_no_template_is_compiled_and_no_graph_linked_twice_in_a_process(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled, linked = [], []
+    generated, summed_up = Environment._generate, Linker.get_graph_summary
+
+    def generate(environment: Environment, *told: Any, **more: Any) -> str:
+        compiled.append(told)
+        return generated(environment, *told, **more)
+
+    def sum_up(linker: Linker, manifest: Any) -> Any:
+        linked.append(manifest)
+        return summed_up(linker, manifest)
+
+    monkeypatch.setattr(Environment, "_generate", generate)
+    monkeypatch.setattr(Linker, "get_graph_summary", sum_up)
+    project = tiny(folder)
+    for _ in range(2):  # the second finds what the first has made
+        project.run(["limits"])
+    assert len(linked) == 1
+    compiled.clear()
+    project.run(["limits"])
+    assert (compiled, len(linked)) == ([], 1)
+
+
+def test_a_cycle_is_found_though_an_earlier_graph_had_none(folder: Path) -> None:
+    tiny(folder).run(["limits"])
+    (folder / "dbt" / "models" / "limits.sql").write_text("select * from {{ ref('more') }}")
+    (folder / "dbt" / "models" / "more.sql").write_text("select * from {{ ref('limits') }}")
+    with pytest.raises(DbtFailed, match="Found a cycle"):
+        tiny(folder).run(["limits"])
+
+
+def test_text_is_compiled_for_its_kind_of_environment(folder: Path) -> None:
+    """dbt renders a name of a schema as text, and what a hook says as a value of Python."""
+    tiny(folder).run(["limits"])
+    for _ in range(2):
+        rendered = [
+            get_template("{{ '2' | as_number }}", {}, native=native).render({}) for native in (False, True)
+        ]
+        assert rendered == ["2", 2]
 
 
 def test_a_run_of_another_id_or_with_a_new_password_is_no_change(folder: Path) -> None:
