@@ -51,6 +51,8 @@ def run_job(
 ) -> RunOutcome:
     """Run `reconcile` once, recorded in the Dagster instance of the state folder. `as_of` is naive UTC.
 
+    Whether it may lie before the last run's is the caller's to ask; see :func:`~dagster_project.session.refuse_the_past`.
+
     `progress` is told each step as it starts and as it ends, with its seconds. Nothing is raised for a step
     that breaks: it is in the outcome.
     """
@@ -65,7 +67,7 @@ def run_job(
     from dagster_project.definitions import defs, workspace
 
     first, last = _partitions(from_day, to_day, as_of, workspace, settings)
-    config: dict[str, Any] = {"as_of": as_of.isoformat()}
+    config: dict[str, Any] = {"as_of": as_of.isoformat(), "look_back": True}
     if from_day:
         config["from_day"] = from_day.isoformat()
     if to_day:

@@ -16,7 +16,7 @@ from dagster_project.core.message import visible
 from dagster_project.flow.census import rows_of
 from dagster_project.resources.run_lock import run_lock
 from dagster_project.run import STEP_TITLES, RunOutcome, run_job
-from dagster_project.session import warehouse_of
+from dagster_project.session import RunInThePast, refuse_the_past, warehouse_of
 from dagster_project.settings import Settings
 
 
@@ -25,9 +25,15 @@ def run_run(*, from_day: date | None, to_day: date | None, as_of: datetime | Non
     settings = Settings.from_environment()
     load_workspace(settings.expectations_dir)  # a wrong configuration is said before anything starts
     settings.require_warehouse()
-    moment = as_of or datetime.now(UTC).replace(tzinfo=None, microsecond=0)
     # Held to the last line, so that what is told is what this run found.
     with run_lock(settings.state_dir, "recon run", waiting=say_waiting):
+        try:
+            if as_of:
+                refuse_the_past(warehouse_of(settings), as_of)
+        except RunInThePast as error:
+            raise click.UsageError(str(error)) from error
+        # Read once the lock is held: the run that was waited for may be as of a later time than the wait's start.
+        moment = as_of or datetime.now(UTC).replace(tzinfo=None, microsecond=0)
         outcome, seconds = reconcile(settings, moment, from_day, to_day)
         incidents = read_incidents(settings)
         books = [] if form == "json" else books_of(settings)

@@ -20,7 +20,7 @@ from dagster_project.flow.context import RunContext
 from dagster_project.resources.console import say
 from dagster_project.resources.dagster_home import quicken_sqlite
 from dagster_project.resources.run_lock import PATIENCE_S, run_lock
-from dagster_project.session import context_of, parse_as_of
+from dagster_project.session import context_of, parse_as_of, refuse_the_past
 from dagster_project.settings import Settings
 
 
@@ -28,12 +28,14 @@ class Reconciliation(ConfigurableResource["Reconciliation"]):
     """One run's contract, warehouse and dbt.
 
     `as_of` (ISO time, UTC unless it has an offset), `from_day` and `to_day` (ISO days) come from the run's
-    configuration; left out, the run is as of now and over all days that are new or re-opened.
+    configuration; left out, the run is as of now and over all days that are new or re-opened. A time before
+    the last run's is refused, unless `look_back` says that it is meant.
     """
 
     as_of: str | None = None
     from_day: str | None = None
     to_day: str | None = None
+    look_back: bool = False
     lock_patience_s: float = PATIENCE_S
 
     _run: RunContext | None = PrivateAttr(default=None)
@@ -64,6 +66,8 @@ class Reconciliation(ConfigurableResource["Reconciliation"]):
             )
             self._run = replace(run, tell=tell)
             with self._run.warehouse.held():
+                if self.as_of and not self.look_back:
+                    refuse_the_past(run.warehouse, run.as_of)
                 yield self
 
     @property

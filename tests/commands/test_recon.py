@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime, timedelta
 
 import dagster as dg
 import pytest
@@ -12,6 +12,8 @@ from commands.conftest import AS_OF, FIRST, NEW, OLD, RENAMED, Desk, Ended, desk
 from scenarios.shop import land_all, messages
 
 from dagster_project.flow.census import as_day
+from dagster_project.resources.reconciliation import Reconciliation
+from dagster_project.session import RunInThePast
 
 TIME = AS_OF.isoformat() + "Z"
 COLUMNS = {
@@ -186,6 +188,39 @@ def instance(clean: Desk, clean_run: Ended) -> Iterator[dg.DagsterInstance]:
         patch.setenv("DAGSTER_HOME", str(clean.folder / "state"))
         with dg.DagsterInstance.get() as found:
             yield found
+
+
+def test_a_run_does_not_go_back_in_time(clean: Desk, clean_run: Ended) -> None:
+    def held_days() -> list[tuple[object, ...]]:
+        rows = clean.shop.frame("select * from reconciliation_published.window_status order by all")
+        return list(rows.itertuples(index=False, name=None))
+
+    before = held_days()
+    earlier = (AS_OF - timedelta(days=2)).isoformat() + "Z"
+    done = clean.recon("run", "--as-of", earlier)
+    assert (done.code, done.out) == (2, "")
+    assert "the last run was as of 2026-11-15 09:00:00 UTC" in done.err
+    assert "as of 2026-11-13 09:00:00 UTC" in done.err
+    assert "--from and --to" in done.err
+    assert held_days() == before
+
+
+def test_a_run_launched_in_the_past_breaks_before_it_reads(
+    clean: Desk, clean_run: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in clean.environment.items():
+        monkeypatch.setenv(name, value)
+
+    def launch(as_of: datetime, **config: bool) -> None:
+        launched = Reconciliation(as_of=as_of.isoformat(), **config)
+        with launched.yield_for_execution(dg.build_init_resource_context()) as ready:
+            assert ready.run.as_of == as_of
+
+    earlier = AS_OF - timedelta(days=2)
+    with pytest.raises(RunInThePast, match="the last run was as of 2026-11-15 09:00:00 UTC"):
+        launch(earlier)
+    launch(AS_OF)  # the same run again, as after it was killed
+    launch(earlier, look_back=True)
 
 
 def test_the_run_is_one_dagster_run_with_assets_checks_and_numbers(
