@@ -354,7 +354,8 @@ def _found(
         and resolved_before is not None
         and (reopened_at is None or reopened_at < resolved_before)
     )
-    if back:
+    relapsed = before is not None and not again and not suspected and _relapsed(finding, before)
+    if back or (relapsed and resolved_before is None):
         reopened_at = run.moment
     severity = severity_of(finding, critical_events=run.critical_events, suspected=suspected)
     today = run.moment.date()
@@ -393,7 +394,7 @@ def _found(
         "resolved_before": resolved_before,
         **counted,
     }
-    change = None if run.mute_of(row) else _change(row, back=back)
+    change = None if run.mute_of(row) else _change(row, back=back or relapsed)
     return (row | {"told": _as_told(row)} if change else row), change
 
 
@@ -435,6 +436,21 @@ def _state(finding: Finding, suspected: bool, reopened_at: datetime | None, mome
     if reopened_at is not None and moment - reopened_at < REOPENED_FOR:
         return "reopened"
     return "open"
+
+
+def _relapsed(finding: Finding, before: Mapping[str, Any]) -> bool:
+    """Whether what was over, and only waited for its days to be mended, strikes again: whoever mended it must hear.
+
+    That the days since then are judged anew is no relapse; a struck day after a good one is.
+    """
+    ended = before["ended_on"]
+    return (
+        before["state"] == "recovering"
+        and ended is not None
+        and finding.ended_on is None
+        and bool(finding.days)
+        and finding.days[-1] > ended + timedelta(days=1)
+    )
 
 
 def _change(row: Mapping[str, Any], *, back: bool) -> str | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dagster_project.core.diagnosis.finding import Finding
 
 PROBLEM_LENGTH = 400  # the text of an error is longer than a name
+LEAST_USUAL = 0.0005  # a share below it is as good as none
 LISTED = 8  # items of a list that are named; the rest is counted
 EXPLANATION_LENGTH, SUGGESTION_LENGTH, TITLE_LENGTH = 2_400, 1_600, 300
 
@@ -110,10 +111,18 @@ def _said(finding: Finding, today: date) -> _Said:
         since=_since(finding, today),
         days=_days_words(finding, today),
         share=_percent(finding.evidence.get("share")),
-        all_or_event="All events" if whole else _quoted(finding.event),
+        all_or_event=_events_struck(finding) if whole else _quoted(finding.event),
         of_events=f" Events: {_counted(events)}." if whole and events else "",
         get=finding.evidence.get,
     )
+
+
+def _events_struck(finding: Finding) -> str:
+    """*All events*, or *3 of 10 events* where the others were spared."""
+    struck, expected = finding.evidence.get("events_struck"), finding.evidence.get("events_expected")
+    if not isinstance(struck, int) or not isinstance(expected, int) or struck >= expected:
+        return "All events"
+    return f"{_number(struck)} of {_number(expected)} events"
 
 
 @dataclass(frozen=True)
@@ -380,8 +389,28 @@ def _stopped_next(s: _Said) -> str:
 def _loss_what(s: _Said) -> str:
     return (
         f"{s.count} of {_number(s.get('expected'))} expected at {s.at} are missing {s.since} ({s.share};"
-        f" {_percent(s.get('usual_share'))} is usual).{s.of_events}"
+        f" {_usual(s.get('usual_share'))} is usual).{_spells(s)}{s.of_events}"
     )
+
+
+def _usual(share: Any) -> str:
+    """No rate is learned as none at all: the least of them says that next to nothing was ever missing."""
+    return "almost none" if isinstance(share, float) and share < LEAST_USUAL else _percent(share)
+
+
+def _spells(s: _Said) -> str:
+    """*It came back on 7 Nov after 31 Oct to 2 Nov.*, of what was over for some days in between."""
+    spells = s.get("spells") or []
+    if len(spells) < 2:
+        return ""
+    before = _listed(
+        [
+            s.day(first) if first == last else f"{s.day(first)} to {s.day(last)}"
+            for first, last in spells[:-1][-LISTED:]
+        ]
+    )
+    more = "it had come and gone before that; " if len(spells) - 1 > LISTED else ""
+    return f" It came back on {s.day(spells[-1][0])} after {before}; {more}the days between were whole."
 
 
 def _loss_why(s: _Said) -> str:

@@ -817,3 +817,34 @@ def test_a_rename_that_was_never_told_is_kept_without_a_word() -> None:
     names = {"kind": "event_renamed", "source": "web_app", "event": "Alpha", "renamed_to": "alpha"}
     incidents, told = runs(*[diagnosis(finding(severity="info", destinations=(), **names))] * 2)
     assert (told, list(incidents["status"])) == ([[], []], ["open"])
+
+
+# --- what was over and strikes again ----------------------------------------------------------------------
+
+ENDED = finding(ended_on=day("3 Nov"), windows=(("email", day("1 Nov")), ("email", day("3 Nov"))))
+
+
+def test_a_relapse_before_the_damage_was_mended_is_told() -> None:
+    again = finding(windows=(*ENDED.windows, ("email", day("8 Nov"))), messages_affected=130)
+    incidents, told = runs(diagnosis(finding()), diagnosis(ENDED), diagnosis(again), diagnosis(again))
+    assert told == [["opened"], [], ["reopened"], []]
+    assert incidents.iloc[0]["state"] == "reopened"
+    assert states(diagnosis(finding()), diagnosis(ENDED), diagnosis(again))[1] == ["recovering"]
+
+
+@pytest.mark.parametrize("last", ["3 Nov", "4 Nov"])
+def test_an_end_that_a_later_look_takes_back_is_no_relapse(last: str) -> None:
+    longer = finding(windows=(*ENDED.windows, ("email", day(last))))
+    _, told = runs(diagnosis(finding()), diagnosis(ENDED), diagnosis(longer))
+    assert told == [["opened"], [], []]
+
+
+def test_a_relapse_after_an_earlier_end_is_told_without_the_days_of_that_one() -> None:
+    again = finding(windows=(*ENDED.windows, ("email", day("8 Nov"))))
+    clean = diagnosis()
+    incidents, told = runs(
+        diagnosis(finding()), clean, clean, diagnosis(finding()), diagnosis(ENDED), diagnosis(again)
+    )
+    assert told == [["opened"], [], ["resolved"], ["reopened"], [], ["reopened"]]
+    back = pd.Timestamp(AS_OF + timedelta(days=3))
+    assert incidents.iloc[0]["reopened_at"] == back  # the day that the text tells beside the end

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from diagnosed.world import World, day, shop
 
+from dagster_project.core import wording
+
 
 def test_a_loss_of_one_event_is_told_with_its_share_and_days() -> None:
     world = shop().fault("email", "Purchase Completed", "30 Oct", "3 Nov", missing=0.12)
@@ -171,3 +173,66 @@ def test_false_alarms_stay_within_a_week_of_a_large_workspace() -> None:
     for destination in ("one", "two", "three"):
         world.feeds(destination, ["web"], names)
     assert world.findings() == []
+
+
+# --- how much of what, and when ---------------------------------------------------------------------------
+
+
+def test_a_loss_that_comes_back_leaves_the_good_days_between_alone() -> None:
+    world = shop()
+    for first, last in (("31 Oct", "2 Nov"), ("7 Nov", "8 Nov")):
+        world.fault("email", "Purchase Completed", first, last, missing=0.3)
+    found = world.only("delivery_loss")
+    struck = ["2026-10-31", "2026-11-01", "2026-11-02", "2026-11-07", "2026-11-08"]
+    assert [each.isoformat() for each in found.days] == struck
+    # Beside the four good days it would be 15%.
+    assert 0.27 < found.evidence["share"] < 0.34
+    assert found.messages_affected == round(found.evidence["share"] * found.evidence["expected"], 0)
+    assert (found.started_on, found.ended_on) == (day("31 Oct"), None)
+    told = wording.explanation(found, day("9 Nov"))
+    assert "It came back on 7 Nov after 31 Oct to 2 Nov; the days between were whole." in told
+
+
+def test_chance_does_not_cut_a_thin_loss_into_pieces() -> None:
+    pieces = []
+    for seed in range(12):
+        world = World(seed=seed).sends("web", "Alpha", 40).sends("web", "Beta", 400)
+        world.feeds("email", ["web"], ["Alpha", "Beta"]).fault(
+            "email", "Alpha", "20 Oct", "8 Nov", missing=0.12
+        )
+        pieces += [len(each.evidence.get("spells", [1])) for each in world.findings("delivery_loss")]
+    assert len(pieces) >= 10
+    assert pieces.count(1) >= len(pieces) - 1
+
+
+def test_events_that_are_spared_are_not_said_to_be_lost() -> None:
+    world = World()
+    names = [f"Step {letter} Done" for letter in "ABCDEFGHIJ"]
+    for name in names:
+        world.sends("web", name, 300)
+    world.feeds("email", ["web"], names)
+    for name in names[:7]:  # enough of them for the destination's fault
+        world.fault("email", name, "5 Nov", "8 Nov", missing=0.3)
+    found = world.only("delivery_loss")
+    assert found.event is None
+    assert set(found.evidence["events"]) == set(names[:7])
+    assert 0.26 < found.evidence["share"] < 0.34  # 21% of all ten
+    assert wording.title(found, day("9 Nov")).startswith("7 of 10 events: ")
+
+
+def test_a_loss_of_everything_is_said_of_everything_though_small_events_lost_none() -> None:
+    world = World()
+    for at, name in enumerate(f"Step {letter} Done" for letter in "ABCDEFGHIJ"):
+        world.sends("web", name, 300 if at < 6 else 5)
+    world.feeds("email", ["web"], [name for _, name in world.volume])
+    found = world.fault("email", None, "5 Nov", "8 Nov", missing=0.12).only("delivery_loss")
+    assert wording.title(found, day("9 Nov")).startswith("All events: ")
+
+
+def test_what_was_next_to_never_missing_is_said_so() -> None:
+    world = shop()
+    world.base_loss = 0.0
+    found = world.fault("email", None, "5 Nov", "8 Nov", missing=0.3).only("delivery_loss")
+    assert "almost none is usual" in wording.explanation(found, day("9 Nov"))
+    found = shop().fault("email", None, "5 Nov", "8 Nov", missing=0.3).only("delivery_loss")
+    assert "% is usual" in wording.explanation(found, day("9 Nov"))

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from dagster_project.core.diagnosis.grid import Counts, Flags
 
 ENOUGH = 3.0  # log-likelihood that a stretch, or the good days after it, must be worth (odds of 20 to 1)
+# So much the good days between two stretches must be worth, and so many they must be: anywhere in a long stretch
+# chance may make some (odds of 400 to 1).
+BETWEEN, BETWEEN_DAYS = 6.0, 2
 ROUNDS = 3
 
 
@@ -34,7 +37,8 @@ def episodes(
 
     Each day scores the log-likelihood ratio of the worse rate against the usual one, divided by its
     over-dispersion; a stretch of the highest sum is the most likely from-to (Ruzzo and Tompa 1999). The worse
-    rate is learned from the stretch itself.
+    rate is learned from the stretch itself. Such a stretch reaches over good days when both its ends are bad enough;
+    where these are beyond chance, it is two: what came back is no part of what was over.
     """
     found: list[Episode] = []
     left = flagged & usable
@@ -57,7 +61,10 @@ def episodes(
         # The good days after it, up to the next bad one, must outweigh the chance that it still goes on.
         after = scores[segment[1] + 1 :]
         ended = bool(len(after)) and float(np.minimum.accumulate(np.cumsum(after)).min()) <= -ENOUGH
-        found.append(Episode(segment[0], segment[1], rate, ended))
+        for first, last in _parts(scores, *segment):
+            part = slice(first, last + 1)
+            own = rate if (first, last) == segment else float(k[part].sum() / max(1.0, n[part].sum()))
+            found.append(Episode(first, last, own, ended or last < segment[1]))
         left = left.copy()
         left[inside] = False
     return sorted(found, key=lambda each: each.first)
@@ -71,6 +78,21 @@ def _scores(
     gain, loss = np.log(high / low), np.log((1 - high) / (1 - low))
     spread = 1 + np.maximum(n - 1, 0) * rho
     return np.asarray((k * gain + (n - k) * loss) / spread)
+
+
+def _parts(scores: NDArray[np.float64], first: int, last: int) -> list[tuple[int, int]]:
+    """A stretch as the stretches around the good days within it, when there are enough of these."""
+    worst: tuple[float, int, int] | None = None
+    begin, total = first + 1, 0.0
+    for day in range(first + 1, last):
+        if total >= 0:
+            begin, total = day, 0.0
+        total += float(scores[day])
+        if day - begin + 1 >= BETWEEN_DAYS and (worst is None or total < worst[0]):
+            worst = (total, begin, day)
+    if worst is None or worst[0] > -BETWEEN:
+        return [(first, last)]
+    return [*_parts(scores, first, worst[1] - 1), *_parts(scores, worst[2] + 1, last)]
 
 
 def _best(scores: NDArray[np.float64], wanted: Flags) -> tuple[int, int] | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from dagster_project.core.diagnosis.contrast import Explanation, dominant, explain
 from dagster_project.core.diagnosis.episodes import Episode, episodes
-from dagster_project.core.diagnosis.evidence import Evidence, as_date
+from dagster_project.core.diagnosis.evidence import Days, Evidence, as_date
 from dagster_project.core.diagnosis.finding import Claims, Finding, cell_claims, windows_of
 from dagster_project.core.diagnosis.grid import Counts, Flags, Grid
 from dagster_project.core.diagnosis.rates import Rates, learn_together, score, wilson
@@ -30,6 +30,8 @@ WHOLE_BATCH = 0.10  # a surplus this close to one, two, ... times the expected i
 LOSS_ERROR = 0.01  # more than usual by this share holds the gate; a smaller loss is told
 UNEXPLAINED_ERROR = 0.05  # a surplus of this share holds the gate; a smaller one is told
 EVER_DAYS = 10  # a state that lasted so long from the first day on was no fault
+# A part of so many messages was to be seen at an event, and less than this share of it was: it was spared.
+SPARED_ROWS, SPARED_SHARE = 8, 0.25
 FRESH_DAYS = 2  # a suspicion needs new days to be confirmed, so only the newest may raise one
 CONTRAST_DAYS = 14  # the newest days of a loss say enough about what it hits
 PURE = 0.8  # of the rejected group must be missing, and of what is missing be in it, to be a rejection
@@ -115,13 +117,27 @@ def _findings(evidence: Evidence, family: _Family, rates: Rates, only: Flags | N
             if thin.any():
                 whole = whole | _span(rates, rows, thin)
                 rest = [hit for hit in rest if not whole[hit.episode.days].all()]
+        # What makes an incident of its own, over all the stretches on which it was struck.
+        shared = np.zeros(grid.shape, dtype=bool)
+        alone: dict[int, Flags] = {}
+        all_of_it = whole
         if whole.any():
-            findings.append(_finding(evidence, family, rates, rows, whole, None))
+            struck = _not_spared(rates, rows, whole)
+            shared[struck] = whole
+            all_of_it = whole & (len(struck) == len(rows))
         for group in _groups(rest):
             if _company(group):
-                findings.append(_group_finding(evidence, family, rates, rows, group))
+                days = _cells_of(grid, group).any(axis=0)
+                shared[sorted({hit.row for hit in group})] |= days
             else:
-                findings += _single_findings(evidence, family, rates, group)
+                for hit in group:
+                    alone.setdefault(hit.row, np.zeros(grid.shape, dtype=bool))[hit.row, hit.episode.days] = (
+                        True
+                    )
+        if shared.any():
+            findings.append(_finding(evidence, family, rates, rows, shared, all_of_it=all_of_it))
+        for row, cells in sorted(alone.items()):
+            findings.append(_finding(evidence, family, rates, np.array([row]), cells, str(grid.event[row])))
     if family.suspects:
         findings += _suspicions(evidence, family, rates, flagged, findings)
     return findings
@@ -180,6 +196,15 @@ def _spread(rates: Rates, rows: Counts, hit: _Hit, whole: Flags) -> bool:
     struck[days] = True
     whole |= _span(rates, rows, struck)
     return True
+
+
+def _not_spared(rates: Rates, rows: Counts, days: Flags) -> Counts:
+    """Of the events of a destination that is struck as a whole, those that had a part in it or were too small to."""
+    usable = rates.usable[rows][:, days]
+    base = np.where(usable, rates.base[rows][:, days], 0).sum(axis=1)
+    count = np.where(usable, rates.count[rows][:, days], 0).sum(axis=1)
+    part = base * (count.sum() / max(1, base.sum()))
+    return np.asarray(rows[(part < SPARED_ROWS) | (count >= SPARED_SHARE * part)])
 
 
 def _groups(hits: Sequence[_Hit]) -> list[list[_Hit]]:
@@ -249,65 +274,40 @@ def _cells_of(grid: Grid, hits: Sequence[_Hit]) -> Flags:
 # --- what is told -----------------------------------------------------------------------------------------
 
 
-def _single_findings(
-    evidence: Evidence, family: _Family, rates: Rates, hits: Sequence[_Hit]
-) -> list[Finding]:
-    found = []
-    for row in sorted({hit.row for hit in hits}):
-        days = np.zeros(rates.usable.shape[1], dtype=bool)
-        for hit in hits:
-            if hit.row == row:
-                days[hit.episode.days] = True
-        event = str(evidence.grid.event[row])
-        found.append(_finding(evidence, family, rates, np.array([row]), days, event))
-    return found
-
-
-def _group_finding(
-    evidence: Evidence, family: _Family, rates: Rates, rows: Counts, group: Sequence[_Hit]
-) -> Finding:
-    days = np.zeros(rates.usable.shape[1], dtype=bool)
-    for hit in group:
-        days[hit.episode.days] = True
-    struck = np.array(sorted({hit.row for hit in group}), dtype=np.int64)
-    return _finding(evidence, family, rates, struck, days, None, among=rows)
-
-
 def _finding(
     evidence: Evidence,
     family: _Family,
     rates: Rates,
     rows: Counts,
-    days: Flags,
-    event: str | None,
+    cells: Flags,
+    event: str | None = None,
     *,
-    among: Counts | None = None,
+    all_of_it: Flags | None = None,
 ) -> Finding:
-    """One finding over some events and days; `among` are all events of the destination when these are some."""
+    """One finding over some cells of the grid, in `rows`: of one event, or of some or all of its destination's.
+
+    On the days `all_of_it` it accounts for every event, struck or not.
+    """
     grid = evidence.grid
     destination = str(grid.destination[rows[0]])
-    usable = rates.usable[rows] & days
+    there = rows
+    rows = rows[cells[rows].any(axis=1)]
+    usable = rates.usable[rows] & cells[rows]
     struck = usable & (rates.count[rows] > 0)
-    hit_days = days & struck.any(axis=0)
+    hit_days: Flags = np.asarray(struck.any(axis=0))
     count, base = np.where(usable, rates.count[rows], 0), np.where(usable, rates.base[rows], 0)
     affected, expected = int(count.sum()), int(base.sum())
     when = grid.days[hit_days]
     share = affected / expected if expected else None
-    beside = among if among is not None else rows
-    in_windows = int(np.where(rates.usable[beside], rates.count[beside], 0)[:, hit_days].sum())
+    in_windows = int(np.where(rates.usable[there], rates.count[there], 0)[:, hit_days].sum())
     difference = DIFFERENCE_OF[family.column]
-    claims = (
-        cell_claims(destination, None, when, {difference})
-        if event is None and among is None
-        else tuple(
-            claim
-            for row in rows
-            for claim in cell_claims(
-                destination,
-                str(grid.event[row]),
-                grid.days[hit_days & rates.usable[row] & (rates.count[row] > 0)],
-                {difference},
-            )
+    wholly = hit_days & (all_of_it if all_of_it is not None else np.zeros_like(hit_days))
+    claims = cell_claims(destination, None, grid.days[wholly], {difference}) if wholly.any() else ()
+    claims += tuple(
+        claim
+        for at, row in enumerate(rows)
+        for claim in cell_claims(
+            destination, str(grid.event[row]), grid.days[struck[at] & ~wholly], {difference}
         )
     )
     usual = float((rates.usual[rows][:, None] * base).sum() / max(1, expected))
@@ -330,6 +330,14 @@ def _finding(
             for at in worst[:40]
             if count[at].sum()
         }
+        sent = rates.usable[there] & (rates.base[there] > 0) & hit_days
+        details["events_struck"] = int((base.sum(axis=1) > 0).sum())
+        details["events_expected"] = int(sent.any(axis=1).sum())
+    spells = _spells(when, rates, rows, cells, grid)
+    if len(spells) > 1:
+        details["spells"] = [
+            [as_date(first).isoformat(), as_date(last).isoformat()] for first, last in spells
+        ]
     ended = _ended(rates, rows, hit_days, grid)
     severity = "error" if share is None or share - usual >= family.error_share else "warning"
     if ended is not None and _since_ever(rates, rows, hit_days):
@@ -348,6 +356,24 @@ def _finding(
         share_explained=round(affected / in_windows, 4) if in_windows else None,
         evidence=details,
     )
+
+
+def _spells(
+    when: Days, rates: Rates, rows: Counts, cells: Flags, grid: Grid
+) -> list[tuple[np.datetime64, np.datetime64]]:
+    """The stretches of days, where a day on which these events were expected and fared well lies between.
+
+    A day within a stretch on which chance spared them all is no such day.
+    """
+    expected = (rates.usable[rows] & (rates.base[rows] > 0)).any(axis=0)
+    good = grid.days[expected & ~cells[rows].any(axis=0)]
+    found: list[tuple[np.datetime64, np.datetime64]] = []
+    for day in when:
+        if found and not ((good > found[-1][1]) & (good < day)).any():
+            found[-1] = (found[-1][0], day)
+        else:
+            found.append((day, day))
+    return found
 
 
 def _since_ever(rates: Rates, rows: Counts, days: Flags) -> bool:
@@ -392,7 +418,7 @@ def _suspicions(
     for row in np.flatnonzero(doubtful.any(axis=1)):
         place = (str(grid.destination[row]), str(grid.event[row]))
         if place not in known and place[0] not in whole:
-            finding = _finding(evidence, family, rates, np.array([row]), doubtful[row], place[1])
+            finding = _finding(evidence, family, rates, np.array([row]), doubtful, place[1])
             found.append(replace(finding, suspected=True, claims=()))
     return found
 
