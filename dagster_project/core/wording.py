@@ -148,8 +148,20 @@ def _where(said: _Said) -> str:
     if finding.kind == "event_renamed":
         # A destination's days begin and end by its own clock, so its count may stand above the source's.
         days = "counted in each one's own days, which are held back until this is mended"
-        return f"Missing where only the old name is known: {amounts} ({days})."
+        return f"Missing where only the old name is known: {amounts} ({days}).{_kept_back(said)}"
     return f"Kept from: {amounts}."
+
+
+def _kept_back(s: _Said) -> str:
+    """Of a count of messages that are kept away, those that would not have arrived under the old name either."""
+    shares = s.get("kept_back_share")
+    if not isinstance(shares, Mapping) or not shares:
+        return ""
+    listed = _listed([f"about {_percent(share)} at {name}" for name, share in shares.items()])
+    return (
+        f" Of these the contract keeps back, for want of an identifier or of consent, what it kept back under the old"
+        f" name too: {listed}."
+    )
 
 
 def _also(finding: Finding) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 from itertools import combinations, permutations
 
@@ -11,8 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from diagnosed.simulated import Simulated
-from diagnosed.world import World, day, shop
+from diagnosed.world import LAST, World, day, shop
 
+from dagster_project.core import wording
+from dagster_project.core.diagnosis import diagnose
 from dagster_project.core.diagnosis.finding import Claims
 from dagster_project.core.diagnosis.pairing import Claimed, best_together, hungarian
 from dagster_project.core.diagnosis.renames import event_renamed
@@ -35,6 +38,57 @@ def test_a_rename_into_the_same_table_is_one_critical_incident_for_who_waits() -
     assert found.evidence["messages_by_destination"] == {"ads": sent, "email": sent}
     assert set(found.evidence["evidence_kinds"]) == {"timing", "conservation", "same_slug"}
     assert found.share_explained == 1.0
+
+
+def test_the_days_of_a_destination_with_another_clock_are_hit_from_the_eve_to_the_morrow() -> None:
+    world = shop().renames("web_app", "Purchase Completed", "purchase_completed", "20 Oct")
+    evidence = world.evidence()
+    moved = evidence.not_expected
+    # New York has the first five hours of each day on the day before; Tokyo the last nine on the day after.
+    for days, name in ((-1, "ads"), (1, "email")):
+        rows = moved[(moved["destination"] == name) & (moved["event"] == "purchase_completed")]
+        shifted = rows.assign(day=rows["day"] + pd.Timedelta(days=days), messages=rows["messages"] // 4)
+        kept = moved.drop(rows.index)
+        both = pd.concat([rows.assign(messages=rows["messages"] - shifted["messages"]), shifted])
+        moved = pd.concat([kept, both], ignore_index=True)
+    found = next(
+        f for f in diagnose(replace(evidence, not_expected=moved)).findings if f.kind == "event_renamed"
+    )
+    own = {name: sorted(d for at, d in found.windows if at == name) for name in ("ads", "email")}
+    assert own["ads"][0] == day("19 Oct")
+    assert own["ads"][-1] == LAST
+    assert own["email"][0] == day("20 Oct")
+    assert own["email"][-1] == LAST + timedelta(days=1)
+    sent = int(world.volume["web_app", "purchase_completed"].sum())
+    assert found.evidence["messages_by_destination"] == {"ads": sent, "email": sent}
+    assert found.started_on == day("20 Oct")  # of the workspace, as Segment replays it
+
+
+def test_what_the_contract_would_keep_back_anyway_is_said_beside_the_count() -> None:
+    world = shop()
+    world.extra["not_expected"] += [
+        {
+            "day": each,
+            "destination": "email",
+            "source": "web_app",
+            "event": "Purchase Completed",
+            "reason": "no_identifier",
+            "messages": int(world.volume["web_app", "Purchase Completed"][world.at(each)] * 0.1),
+        }
+        for each in world.days
+        if each < day("20 Oct")
+    ]
+    found = world.renames("web_app", "Purchase Completed", "purchase_completed", "20 Oct").only(
+        "event_renamed"
+    )
+    assert set(found.evidence["kept_back_share"]) == {"email"}
+    assert found.evidence["kept_back_share"]["email"] == pytest.approx(0.1, abs=0.006)
+    said = wording.explanation(found, LAST)
+    assert "for want of an identifier or of consent, what it kept back under the old name too: about " in said
+    clean = (
+        shop().renames("web_app", "Purchase Completed", "purchase_completed", "20 Oct").only("event_renamed")
+    )
+    assert "keeps back" not in wording.explanation(clean, LAST)
 
 
 def test_the_rename_explains_the_silent_old_name_and_the_unplanned_new_one() -> None:

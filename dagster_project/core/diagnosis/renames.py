@@ -30,6 +30,7 @@ MOST_CANDIDATES = 500  # names of one source
 CARRIES_MESSAGES, CARRIES_SHARE = 3, 0.05  # a name carries volume from 3 messages, or 5% of its later level
 TRIAL_GAP_DAYS = 3  # a few messages followed by this many silent days were a trial, not the release
 TRIAL_SHARE = 0.05
+LEAST_KEPT_BACK = 0.005  # of a count that people compare, less makes no difference that they would see
 OPENING_DAYS = 3  # a planned name seen this early in history is old, not new
 
 
@@ -192,6 +193,7 @@ def _finding(
             "evidence_kinds": dict(found.kinds),
             "weights": {name: round(weight, 1) for name, weight in found.weights.items() if weight},
             "messages_by_destination": per_destination,
+            "kept_back_share": _kept_back(evidence, history, old, life.onset, waiting),
             "name_in_destination": called,
             "earlier_names": [history.events[at] for at in chain[1:]],
             "split": [history.events[at] for at in found.news if at != new],
@@ -274,7 +276,10 @@ def _unsent(
         & (table["reason"] == "not_routed")
         & (table["messages"] > 0)
     ]
-    rows = rows[(days_of(rows) >= days[0]) & (days_of(rows) <= days[-1])]
+    # A destination whose clock is behind has the first messages on the eve, one whose clock is ahead the last on
+    # the morrow. Days are whole days of the workspace's, and the one before a name's first held none of it.
+    day = np.timedelta64(1, "D")
+    rows = rows[(days_of(rows) >= days[0] - day) & (days_of(rows) <= days[-1] + day)]
     total = int(counts.sum())
     messages: dict[str, int] = {}
     windows: list[tuple[str, date]] = []
@@ -286,6 +291,26 @@ def _unsent(
         messages[destination] = min(known, total) if len(own) else total
         windows += windows_of([destination], days_of(own) if len(own) else days[counts > 0])
     return messages, tuple(windows)
+
+
+def _kept_back(
+    evidence: Evidence, history: SourceHistory, old: int, onset: int, waiting: tuple[str, ...]
+) -> dict[str, float]:
+    """The share of the old name's messages that a contract kept back before, for want of an identifier or consent."""
+    table = evidence.not_expected
+    before = history.days[:onset]
+    sent = int(history.counts[old, :onset].sum())
+    if not sent:
+        return {}
+    rows = table[
+        (table["source"] == history.source)
+        & (table["event"] == history.events[old])
+        & (table["reason"] != "not_routed")
+    ]
+    rows = rows[np.isin(days_of(rows), before)]
+    kept = rows.groupby("destination")["messages"].sum()
+    shares = {name: int(kept.get(name, 0)) / sent for name in waiting}
+    return {name: round(share, 4) for name, share in shares.items() if share >= LEAST_KEPT_BACK}
 
 
 def _names_there(evidence: Evidence, waiting: tuple[str, ...], names: list[str]) -> dict[str, str]:
