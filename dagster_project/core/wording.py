@@ -218,8 +218,10 @@ def _renamed_next(s: _Said) -> str:
             for name in finding.destinations
         ]
         listed = "; ".join(lines[:LISTED]) + ("; and so on" if len(lines) > LISTED else "")
-        steps.append(f"If {s.new} is to stay, map both names in {s.at}, and add {listed}.")
-    if not s.get("new_name_planned"):
+        # The plan first: a contract that names what the plan lacks is refused.
+        planned = "" if s.get("new_name_planned") else "add it to the tracking plan, which lacks it, "
+        steps.append(f"If {s.new} is to stay, {planned}map both names in {s.at}, and add {listed}.")
+    elif not s.get("new_name_planned"):
         steps.append(f"Whichever stays belongs into the tracking plan; {s.new} is not in it.")
     if finding.destinations:
         steps.append(f"Then replay {s.days} from Segment to the destinations above.")
