@@ -201,6 +201,9 @@ def _leave(code: int | str | None) -> None:
     """
     if not isinstance(code, int):
         code = exit_codes.RECONCILED if code is None else exit_codes.WRONG_USE
+    # The locks of dbt's manifest have names; its tracker, a process of its own, warns of those that nobody removes.
+    if "multiprocessing.util" in sys.modules:
+        sys.modules["multiprocessing.util"]._run_finalizers(0)
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -92,6 +92,7 @@ def test_limits_that_leave_no_day_are_told_as_none() -> None:
 def test_days_that_are_asked_for_are_read_again(empty_desk: Desk) -> None:
     done = empty_desk.recon("run", "--plan", "--from", "2026-11-02", "--to", "2026-11-03")
     assert "and again 2026-11-02 to 2026-11-03 (2 days), which was asked for" in done.out, done.err
+    assert done.err == ""  # the locks of the manifest that it parsed are not left behind
     assert "which was asked for" not in empty_desk.recon("run", "--plan", "--from", "2026-11-02").out
 
 
