@@ -18,16 +18,25 @@ ROUNDS = 3
 
 @dataclass(frozen=True, eq=False)
 class Episode:
-    """Columns `first` to `last`, both included. `rate` is what was lost on those days in all."""
+    """Columns `first` to `last`, both included. `rate` is what was lost on those days in all.
+
+    `spells` are its bad stretches, in the same terms: all of it, but for good days that are beyond chance.
+    """
 
     first: int
     last: int
     rate: float
     ended: bool
+    spells: tuple[tuple[int, int], ...]
 
     @property
     def days(self) -> slice:
         return slice(self.first, self.last + 1)
+
+    def mark(self, days: Flags) -> None:
+        """Set the days of its spells in a row of flags."""
+        for first, last in self.spells:
+            days[first : last + 1] = True
 
 
 def episodes(
@@ -38,7 +47,7 @@ def episodes(
     Each day scores the log-likelihood ratio of the worse rate against the usual one, divided by its
     over-dispersion; a stretch of the highest sum is the most likely from-to (Ruzzo and Tompa 1999). The worse
     rate is learned from the stretch itself. Such a stretch reaches over good days when both its ends are bad enough;
-    where these are beyond chance, it is two: what came back is no part of what was over.
+    where these are beyond chance they are no part of its spells: what came back was over in between.
     """
     found: list[Episode] = []
     left = flagged & usable
@@ -61,10 +70,7 @@ def episodes(
         # The good days after it, up to the next bad one, must outweigh the chance that it still goes on.
         after = scores[segment[1] + 1 :]
         ended = bool(len(after)) and float(np.minimum.accumulate(np.cumsum(after)).min()) <= -ENOUGH
-        for first, last in _parts(scores, *segment):
-            part = slice(first, last + 1)
-            own = rate if (first, last) == segment else float(k[part].sum() / max(1.0, n[part].sum()))
-            found.append(Episode(first, last, own, ended or last < segment[1]))
+        found.append(Episode(*segment, rate, ended, tuple(_spells(scores, *segment))))
         left = left.copy()
         left[inside] = False
     return sorted(found, key=lambda each: each.first)
@@ -80,7 +86,7 @@ def _scores(
     return np.asarray((k * gain + (n - k) * loss) / spread)
 
 
-def _parts(scores: NDArray[np.float64], first: int, last: int) -> list[tuple[int, int]]:
+def _spells(scores: NDArray[np.float64], first: int, last: int) -> list[tuple[int, int]]:
     """A stretch as the stretches around the good days within it, when there are enough of these."""
     worst: tuple[float, int, int] | None = None
     begin, total = first + 1, 0.0
@@ -92,7 +98,7 @@ def _parts(scores: NDArray[np.float64], first: int, last: int) -> list[tuple[int
             worst = (total, begin, day)
     if worst is None or worst[0] > -BETWEEN:
         return [(first, last)]
-    return [*_parts(scores, first, worst[1] - 1), *_parts(scores, worst[2] + 1, last)]
+    return [*_spells(scores, first, worst[1] - 1), *_spells(scores, worst[2] + 1, last)]
 
 
 def _best(scores: NDArray[np.float64], wanted: Flags) -> tuple[int, int] | None:

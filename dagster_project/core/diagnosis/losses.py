@@ -123,17 +123,18 @@ def _findings(evidence: Evidence, family: _Family, rates: Rates, only: Flags | N
         all_of_it = whole
         if whole.any():
             struck = _not_spared(rates, rows, whole)
-            shared[struck] = whole
-            all_of_it = whole & (len(struck) == len(rows))
+            bad = whole & ~_good_between(rates, struck, whole)
+            shared[struck] = bad
+            all_of_it = bad & (len(struck) == len(rows))
         for group in _groups(rest):
             if _company(group):
-                days = _cells_of(grid, group).any(axis=0)
+                days = np.zeros(grid.shape[1], dtype=bool)
+                for hit in group:
+                    hit.episode.mark(days)
                 shared[sorted({hit.row for hit in group})] |= days
             else:
                 for hit in group:
-                    alone.setdefault(hit.row, np.zeros(grid.shape, dtype=bool))[hit.row, hit.episode.days] = (
-                        True
-                    )
+                    hit.episode.mark(alone.setdefault(hit.row, np.zeros(grid.shape, dtype=bool))[hit.row])
         if shared.any():
             findings.append(_finding(evidence, family, rates, rows, shared, all_of_it=all_of_it))
         for row, cells in sorted(alone.items()):
@@ -252,16 +253,28 @@ def _could(rates: Rates, rows: Counts, days: Flags, excess: float) -> Flags:
 
 def _span(rates: Rates, rows: Counts, flagged: Flags) -> Flags:
     """The days of the destination's own stretch around the flagged ones, over all its events together."""
+    days = np.zeros(len(flagged), dtype=bool)
+    for episode in _together(rates, rows, flagged):
+        days[episode.days] = True
+    return np.asarray(days & (rates.usable[rows] & (rates.base[rows] > 0)).any(axis=0))
+
+
+def _good_between(rates: Rates, rows: Counts, flagged: Flags) -> Flags:
+    """The days between two bad stretches on which these events together fared well, beyond chance."""
+    good = np.zeros(len(flagged), dtype=bool)
+    for episode in _together(rates, rows, flagged):
+        bad = np.zeros(len(flagged), dtype=bool)
+        episode.mark(bad)
+        good[episode.days] |= ~bad[episode.days]
+    return good
+
+
+def _together(rates: Rates, rows: Counts, flagged: Flags) -> list[Episode]:
     usable = rates.usable[rows]
     count = np.where(usable, rates.count[rows], 0).sum(axis=0)
     base = np.where(usable, rates.base[rows], 0).sum(axis=0)
-    usual_rows = np.where(usable, rates.base[rows] * rates.usual[rows][:, None], 0).sum()
-    usual = float(usual_rows / max(1, base.sum()))
-    rho = float(np.median(rates.rho[rows]))
-    days = np.zeros(len(flagged), dtype=bool)
-    for episode in episodes(count, base, base > 0, flagged, usual, rho):
-        days[episode.days] = True
-    return np.asarray(days & (base > 0))
+    usual = np.where(usable, rates.base[rows] * rates.usual[rows][:, None], 0).sum() / max(1, base.sum())
+    return episodes(count, base, base > 0, flagged, float(usual), float(np.median(rates.rho[rows])))
 
 
 def _cells_of(grid: Grid, hits: Sequence[_Hit]) -> Flags:
@@ -391,17 +404,10 @@ def _matched_by(evidence: Evidence, destination: str) -> list[str]:
 def _ended(rates: Rates, rows: Counts, days: Flags, grid: Grid) -> date | None:
     """The last day struck, when the messages since then have come without the fault; else it goes on."""
     last = int(np.flatnonzero(days)[-1])
-    usable = rates.usable[rows]
-    count = np.where(usable, rates.count[rows], 0).sum(axis=0)
-    base = np.where(usable, rates.base[rows], 0).sum(axis=0)
-    usual = float((rates.usual[rows][:, None] * np.where(usable, rates.base[rows], 0)).sum())
-    usual /= max(1, int(base.sum()))
-    found = episodes(count, base, base > 0, days, usual, float(np.median(rates.rho[rows])))
-    ended = [each.ended for each in found if each.last >= last]
+    judged: Flags = np.asarray((rates.usable[rows] & (rates.base[rows] > 0)).any(axis=0))
+    ended = [each.ended for each in _together(rates, rows, days) if each.last >= last]
     # Days after it of which nothing may be judged yet prove nothing.
-    return (
-        as_date(grid.days[last]) if (not ended and bool((base[last + 1 :] > 0).any())) or any(ended) else None
-    )
+    return as_date(grid.days[last]) if (not ended and bool(judged[last + 1 :].any())) or any(ended) else None
 
 
 def _suspicions(
