@@ -78,21 +78,13 @@ def _answers(workspace: Workspace, settings: Settings) -> list[Probe]:
 
 def _absent(workspace: Workspace, settings: Settings) -> list[str]:
     """What the configuration names and the warehouse or the disk does not have, one sentence each."""
-    from dagster_project.flow.exported import missing_export_parts
-    from dagster_project.flow.sources import missing_source_parts
+    from dagster_project.cli.warehouse_file import absent_file
     from dagster_project.resources.export_columns import ExportFileError
     from dagster_project.resources.export_files import find_files
-    from dagster_project.session import warehouse_of
 
-    warehouse = warehouse_of(settings)
-    problems = [*missing_source_parts(warehouse, workspace).values()]
-    problems += missing_export_parts(warehouse, workspace).values()
-    violations = workspace.violations_schema
-    if violations is not None and not warehouse.exists(f"{violations}.violation_generated"):
-        problems.append(
-            f'{violations}.violation_generated does not exist, where Segment lands "Violation Generated" events;'
-            " check `violations` in workspace.yml, and the forwarding of violations in Segment"
-        )
+    # A file that is not there lacks every table, which one sentence says better than a hundred.
+    no_file = absent_file(settings)
+    problems = _absent_tables(workspace, settings) if no_file is None else [no_file]
     for destination in workspace.destinations:
         pattern = workspace.files_pattern(destination)
         if pattern is None or destination.export.files is None:
@@ -106,4 +98,22 @@ def _absent(workspace: Workspace, settings: Settings) -> list[str]:
             problems.append(
                 f"no file matches {pattern}; check `export.files` in destinations/{destination.name}.yml"
             )
+    return problems
+
+
+def _absent_tables(workspace: Workspace, settings: Settings) -> list[str]:
+    """What the warehouse, which is there, does not have."""
+    from dagster_project.flow.exported import missing_export_parts
+    from dagster_project.flow.sources import missing_source_parts
+    from dagster_project.session import warehouse_of
+
+    warehouse = warehouse_of(settings)
+    problems = [*missing_source_parts(warehouse, workspace).values()]
+    problems += missing_export_parts(warehouse, workspace).values()
+    violations = workspace.violations_schema
+    if violations is not None and not warehouse.exists(f"{violations}.violation_generated"):
+        problems.append(
+            f'{violations}.violation_generated does not exist, where Segment lands "Violation Generated" events;'
+            " check `violations` in workspace.yml, and the forwarding of violations in Segment"
+        )
     return problems

@@ -11,6 +11,7 @@ import click
 
 from dagster_project.cli import exit_codes
 from dagster_project.cli.incidents import MARKS, closes, read_incidents
+from dagster_project.cli.warehouse_file import absent_file
 from dagster_project.core.load import load_workspace
 from dagster_project.core.message import visible
 from dagster_project.flow.census import rows_of
@@ -25,6 +26,11 @@ def run_run(*, from_day: date | None, to_day: date | None, as_of: datetime | Non
     settings = Settings.from_environment()
     load_workspace(settings.expectations_dir)  # a wrong configuration is said before anything starts
     settings.require_warehouse()
+    # Every source is in the warehouse: in a file that is not there is nothing to reconcile, and every day would be
+    # told as lost.
+    no_file = absent_file(settings)
+    if no_file is not None:
+        raise click.UsageError(no_file)
     moment = as_of or datetime.now(UTC).replace(tzinfo=None, microsecond=0)
     # Held to the last line, so that what is told is what this run found.
     with run_lock(settings.state_dir, "recon run", waiting=say_waiting):

@@ -75,11 +75,59 @@ def test_wrong_use_is_told_and_ends_with_2(words: list[str], said: str, empty_de
     assert said in done.err
 
 
-def test_before_any_run_no_incident_is_open(empty_desk: Desk) -> None:
-    done = empty_desk.recon("incidents")
-    assert (done.code, done.out.strip()) == (0, "no incident is open")
-    done = empty_desk.recon("incidents", "--all", "--format", "json")
-    assert (done.code, done.json) == (0, [])
+@pytest.mark.parametrize("more", [(), ("--all", "--format", "json")], ids=" ".join)
+def test_before_any_run_nobody_says_that_no_incident_is_open(more: tuple[str, ...], empty_desk: Desk) -> None:
+    done = empty_desk.recon("incidents", *more)
+    assert (done.code, done.out) == (2, "")
+    path = empty_desk.environment["RECON_DUCKDB_PATH"]
+    assert f"nothing has been reconciled in DuckDB file {path} yet; run `recon run` first" in done.err
+
+
+READING = [
+    ("incidents",),
+    ("incidents", "--format", "json"),
+    ("check", "--warehouse"),
+    ("run", "--as-of", TIME),
+    ("run", "--as-of", TIME, "--from", "2026-11-02", "--format", "json"),
+    ("run", "--plan"),
+    ("plan", "health"),
+    ("plan", "lint", "--landed"),
+    ("plan", "patch", "tracking_plan.json"),
+    ("plan", "infer"),
+]
+
+
+@pytest.mark.parametrize("command", READING, ids=" ".join)
+def test_a_wrong_path_of_the_warehouse_is_told_and_leaves_nothing_there(
+    command: tuple[str, ...], empty_desk: Desk
+) -> None:
+    place = empty_desk.folder / "elsewhere"
+    path = place / "typo\u202e.duckdb"
+    done = empty_desk.with_environment(RECON_DUCKDB_PATH=str(path)).recon(*command)
+    assert not place.exists()
+    if "--plan" in command:  # needs no warehouse
+        assert done.code == 0
+        return
+    assert (done.code, done.out) == (2, "")
+    (line,) = [each for each in done.err.splitlines() if "does not exist" in each]
+    assert f"the DuckDB file {place}/typo\\u202e.duckdb does not exist; check RECON_DUCKDB_PATH, or " in line
+    assert "reconciling" not in done.err
+
+
+def test_a_folder_in_the_place_of_the_warehouse_is_told(empty_desk: Desk) -> None:
+    done = empty_desk.with_environment(RECON_DUCKDB_PATH=str(empty_desk.folder)).recon("incidents")
+    assert done.code == 2
+    assert f"the DuckDB file {empty_desk.folder} is no file; check RECON_DUCKDB_PATH" in done.err
+
+
+def test_a_warehouse_that_is_not_there_is_one_problem_in_json(empty_desk: Desk) -> None:
+    path = empty_desk.folder / "typo.duckdb"
+    desk = empty_desk.with_environment(RECON_DUCKDB_PATH=str(path))
+    done = desk.recon("check", "--warehouse", "--format", "json")
+    assert done.code == 2
+    (problem,) = done.json["problems"]
+    assert str(path) in problem["fact"]
+    assert not path.exists()
 
 
 def test_what_the_warehouse_lacks_is_named(empty_desk: Desk) -> None:
