@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from dagster_project.cli import exit_codes
+from dagster_project.cli.alerts import alerts_of
 from dagster_project.cli.incidents import MARKS, closes, read_incidents
 from dagster_project.cli.warehouse_file import absent_file
 from dagster_project.core.load import load_workspace
@@ -24,7 +25,9 @@ from dagster_project.settings import Settings
 def run_run(*, from_day: date | None, to_day: date | None, as_of: datetime | None, form: str) -> int:
     """Run the job and say what it found; returns the exit code."""
     settings = Settings.from_environment()
-    load_workspace(settings.expectations_dir)  # a wrong configuration is said before anything starts
+    workspace = load_workspace(
+        settings.expectations_dir
+    )  # a wrong configuration is said before anything starts
     settings.require_warehouse()
     # Every source is in the warehouse: in a file that is not there is nothing to reconcile, and every day would be
     # told as lost.
@@ -34,8 +37,10 @@ def run_run(*, from_day: date | None, to_day: date | None, as_of: datetime | Non
     moment = as_of or datetime.now(UTC).replace(tzinfo=None, microsecond=0)
     # Held to the last line, so that what is told is what this run found.
     with run_lock(settings.state_dir, "recon run", waiting=say_waiting):
+        since = datetime.now(UTC).replace(tzinfo=None)
         outcome, seconds = reconcile(settings, moment, from_day, to_day)
         incidents = read_incidents(settings)
+        alerts = alerts_of(settings, workspace.slack_channel, since, outcome.alerts_given_up)
         books = [] if form == "json" else books_of(settings)
     code = exit_code(outcome, incidents)
     if form == "json":
@@ -48,6 +53,7 @@ def run_run(*, from_day: date | None, to_day: date | None, as_of: datetime | Non
                     "seconds": round(seconds, 1),
                     "broken": [{"step": step, "error": error} for step, error in outcome.broken],
                     "checks_broken": outcome.checks_broken,
+                    "alerts": alerts.as_json(),
                     "incidents": incidents,
                 },
                 indent=2,
@@ -56,6 +62,8 @@ def run_run(*, from_day: date | None, to_day: date | None, as_of: datetime | Non
         )
     else:
         tell(outcome, incidents, books, seconds)
+    if alerts.said is not None:
+        click.echo(alerts.said, err=True)
     return code
 
 
