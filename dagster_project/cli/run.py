@@ -13,13 +13,16 @@ from dagster_project.cli import exit_codes
 from dagster_project.cli.alerts import alerts_of
 from dagster_project.cli.incidents import MARKS, closes, read_incidents
 from dagster_project.cli.warehouse_file import absent_file
+from dagster_project.core.gate import NOT_COMPLETE
 from dagster_project.core.load import load_workspace
-from dagster_project.core.message import visible
-from dagster_project.flow.census import rows_of
+from dagster_project.core.message import shown, visible
+from dagster_project.flow.census import as_day, rows_of
 from dagster_project.resources.run_lock import run_lock
 from dagster_project.run import STEP_TITLES, RunOutcome, run_job
 from dagster_project.session import warehouse_of
 from dagster_project.settings import Settings
+
+WINDOW_STATUS = "reconciliation_published.window_status"
 
 
 def run_run(*, from_day: date | None, to_day: date | None, as_of: datetime | None, form: str) -> int:
@@ -42,6 +45,7 @@ def run_run(*, from_day: date | None, to_day: date | None, as_of: datetime | Non
         incidents = read_incidents(settings)
         alerts = alerts_of(settings, workspace.slack_channel, since, outcome.alerts_given_up)
         books = [] if form == "json" else books_of(settings)
+        held = [] if form == "json" else held_of(settings)
     code = exit_code(outcome, incidents)
     if form == "json":
         click.echo(
@@ -61,7 +65,7 @@ def run_run(*, from_day: date | None, to_day: date | None, as_of: datetime | Non
             )
         )
     else:
-        tell(outcome, incidents, books, seconds)
+        tell(outcome, incidents, held, books, seconds)
     if alerts.said is not None:
         click.echo(alerts.said, err=True)
     return code
@@ -96,7 +100,9 @@ def say_waiting(holder: str) -> None:
     click.echo(f"another run of this workspace is at work ({holder}); waiting for it to end", err=True)
 
 
-def tell(outcome: RunOutcome, incidents: list[dict[str, Any]], books: list[str], seconds: float) -> None:
+def tell(
+    outcome: RunOutcome, incidents: list[dict[str, Any]], held: list[str], books: list[str], seconds: float
+) -> None:
     """What a run found, in the order in which a person needs it."""
     for step, error in outcome.broken:
         click.echo(
@@ -111,26 +117,56 @@ def tell(outcome: RunOutcome, incidents: list[dict[str, Any]], books: list[str],
         word, colour = MARKS[row["severity"]]
         click.echo(click.style(f"{word:<8}", fg=colour, bold=True) + f" {visible(row['title'])}")
     if not incidents and not outcome.broken:
-        click.echo(click.style("Everything is reconciled.", fg="green", bold=True))
+        click.echo(click.style("No incident is open.", fg="green", bold=True))
+    if not any(map(closes, incidents)):  # else those are what holds most of the days
+        for line in held:
+            click.echo(line)
     click.echo("")
     for line in books:
         click.echo(line)
     click.echo(f"\nrun {outcome.run_id} took {seconds:.1f} s; details: recon incidents, recon ui")
 
 
+def held_of(settings: Settings) -> list[str]:
+    """What the held days wait for, by the reasons of their verdicts: a line for each of the two kinds."""
+    warehouse = warehouse_of(settings)
+    if not warehouse.exists(WINDOW_STATUS):
+        return []
+    rows = warehouse.frame(
+        f"select destination, day, reasons from {WINDOW_STATUS} where verdict = 'held' order by day desc, destination"
+    )
+    # A day that is not complete may be held by something else as well, which its completion will not end.
+    others = [
+        (f"{row.destination} on {as_day(row.day)}", reasons)
+        for row in rows_of(rows)
+        if (reasons := [each for each in json.loads(row.reasons) if each != NOT_COMPLETE])
+    ]
+    lines = []
+    if incomplete := len(rows) - len(others):
+        days, them = ("1 day is", "it") if incomplete == 1 else (f"{incomplete:,} days are", "them")
+        lines.append(f"{days} not complete yet, and held until a later run has judged {them}.")
+    if others:
+        window, reasons = others[0]
+        days = "1 day is" if len(others) == 1 else f"{len(others):,} days are"
+        lines.append(
+            f"{days} held by something else, such as {window}: {shown(reasons[0], 300)}; {WINDOW_STATUS} has all reasons."
+        )
+    return lines
+
+
 def books_of(settings: Settings) -> list[str]:
     """A line a destination: what was expected and arrived, and how many of its days are open."""
     warehouse = warehouse_of(settings)
-    if not warehouse.exists("reconciliation_published.window_status"):
+    if not warehouse.exists(WINDOW_STATUS):
         return []
     rows = warehouse.frame(
-        """
+        f"""
         select c.destination, sum(c.expected) as expected, sum(c.delivered) as delivered, sum(c.missing) as missing,
             sum(c.pending) as pending, max(w.n) as days, max(w.held) as held
         from reconciliation.reconciliation_daily as c
         inner join (
             select destination, count(*) as n, sum(case when verdict = 'held' then 1 else 0 end) as held
-            from reconciliation_published.window_status group by 1
+            from {WINDOW_STATUS} group by 1
         ) as w on c.destination = w.destination
         group by 1 order by 1
         """

@@ -11,7 +11,10 @@ import pytest
 from commands.conftest import AS_OF, FIRST, NEW, OLD, RENAMED, Desk, Ended, desk_in, ended
 from scenarios.shop import land_all, messages
 
+from dagster_project.cli.check import ended_mutes
+from dagster_project.core.contracts import Mute, Workspace
 from dagster_project.flow.census import as_day
+from dagster_project.settings import Settings
 
 TIME = AS_OF.isoformat() + "Z"
 COLUMNS = {
@@ -154,6 +157,40 @@ def test_a_second_witness_that_does_not_exist_is_named(empty_desk: Desk) -> None
     assert "protocols_audit.violation_generated does not exist" in done.err
 
 
+def test_a_mute_that_has_ended_is_a_remark_and_no_mistake(empty_desk: Desk) -> None:
+    mutes = [
+        {"incident": "inc_0123456789ab", "owner": "@da\u202eta", "reason": "x", "until": "2199-12-31"},
+        {
+            "kind": "volume_anomaly",
+            "event": "A\x1bB",
+            "owner": "@web\u202e",
+            "reason": "x",
+            "until": "2026-02-28",
+        },
+        {"incident": "inc_0123456789ab", "owner": "@data", "reason": "x", "until": "2026-03-01"},
+    ]
+    file = empty_desk.write("mutes.yml", json.dumps({"mutes": mutes}))
+    remarks = [
+        f"{file}: the mute of volume_anomaly, A\\x1bB by @web\\u202e ended on 2026-02-28 and keeps no notice back any "
+        "more; take it out, or write a later `until`",
+        f"{file}: the mute of inc_0123456789ab by @data ended on 2026-03-01 and keeps no notice back any more; take it "
+        "out, or write a later `until`",
+    ]
+    done = empty_desk.recon("check")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[:-1] == remarks
+    assert done.out.endswith("everything is in order\n")
+    done = empty_desk.recon("check", "--format", "json")
+    assert (done.code, done.json) == (0, {"ok": True, "problems": [], "remarks": remarks})
+
+
+def test_a_mute_still_counts_on_its_last_day() -> None:
+    mute = Mute(kind="volume_anomaly", owner="@web", reason="x", until=date(2026, 11, 30))
+    told = Workspace(name="shop", mutes=(mute,))
+    assert ended_mutes(told, Settings(), date(2026, 11, 30)) == []
+    assert len(ended_mutes(told, Settings(), date(2026, 12, 1))) == 1
+
+
 def test_what_is_generated_is_written_kept_fresh_and_told_when_stale(empty_desk: Desk) -> None:
     folder = empty_desk.folder / "expectations"
     done = empty_desk.recon("generate", "--check")
@@ -281,7 +318,12 @@ def test_two_runs_at_once_take_turns_and_both_end_well(clean: Desk, clean_run: E
     waited = [each for each in done if "another run of this workspace is at work" in each.err]
     assert len(waited) == 1
     assert done[1].json["incidents"] == []
-    assert "Everything is reconciled." in done[0].out
+    # Today is not complete, so it is held at both destinations: not everything is reconciled.
+    assert (
+        "No incident is open.\n2 days are not complete yet, and held until a later run has judged them."
+        in (done[0].out)
+    )
+    assert "something else" not in done[0].out
 
 
 def test_the_days_asked_for_are_the_partitions_of_the_run(instance: dg.DagsterInstance, clean: Desk) -> None:
@@ -309,6 +351,14 @@ def test_a_suite_that_cannot_be_read_ends_with_3_and_holds_its_destination(
     held = desk.shop.held("mail")
     assert day in held
     assert desk.shop.held("crm") == []
+    assert "No incident is open.\n" in done.out
+    (line,) = [each for each in done.out.splitlines() if "held by something else" in each]
+    # Today is held as well, and would be, were it complete.
+    assert line.startswith(
+        f"{len(held) + 1} days are held by something else, such as mail on {AS_OF.date()}: could not "
+    )
+    assert line.endswith("; reconciliation_published.window_status has all reasons.")
+    assert "1 day is not complete yet, and held until a later run has judged it." in done.out
 
 
 # ---- a workspace in which an event was renamed ---------------------------------------------------------
