@@ -18,6 +18,7 @@ from dagster_project.settings import Settings
 
 Progress = Callable[[str, str, float], None]
 
+NOTIFIED = "notified__outbox"
 STEP_TITLES = {
     "read_sources": "sources      what Segment landed",
     "read_exports": "exported     what the destinations hold",
@@ -27,7 +28,7 @@ STEP_TITLES = {
     "judge": "judged       expectations",
     "gated__verdicts": "gated        verdict per destination and day",
     "publish": "published    open days only",
-    "notified__outbox": "notified     what has changed",
+    NOTIFIED: "notified     what has changed",
 }
 
 
@@ -39,6 +40,7 @@ class RunOutcome:
     broken: list[tuple[str, str]]
     held_gates: list[str]
     checks_broken: int
+    alerts_given_up: int = 0  # notices that this run's delivery will not try again
 
 
 def run_job(
@@ -87,7 +89,7 @@ def run_job(
                 "dagster/asset_partition_range_end": last.isoformat(),
             },
         )
-        checks_broken = 0
+        checks_broken = given_up = 0
         for event in result.all_events:
             if event.event_type == DagsterEventType.STEP_FAILURE:
                 error = event.step_failure_data.error
@@ -98,10 +100,13 @@ def run_job(
             elif event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
                 verdict = event.asset_check_evaluation_data.metadata.get("verdict")
                 checks_broken += bool(verdict and str(verdict.value).startswith("ERROR"))
+            elif event.step_key == NOTIFIED and event.event_type == DagsterEventType.ASSET_MATERIALIZATION:
+                failed = event.step_materialization_data.materialization.metadata.get("failed")
+                given_up += int(str(failed.value)) if failed else 0
             elif event.event_type == DagsterEventType.RUN_FAILURE and not broken and not held:
                 data = event.job_failure_data
                 broken.append(("", (data.error.message if data.error else event.message) or "the run failed"))
-        return RunOutcome(result.run_id, broken, held, checks_broken)
+        return RunOutcome(result.run_id, broken, held, checks_broken, given_up)
 
 
 def _told(event: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +13,7 @@ from dagster_project.cli import exit_codes
 from dagster_project.core.contracts import Workspace
 from dagster_project.core.documents import ConfigurationError
 from dagster_project.core.load import load_workspace
+from dagster_project.core.message import shown
 from dagster_project.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def run_check(*, with_warehouse: bool, form: str) -> int:
     absent = _absent(workspace, settings) if with_warehouse else []
     answers = _answers(workspace, settings) if with_warehouse else []
     absent += [f"{each.asked}: {each.fact}; {each.next_step}" for each in answers if not each.ok]
+    remarks = ended_mutes(workspace, settings, datetime.now(UTC).date())
     if form == "json":
         problems = [
             {"file": None, "line": None, "column": None, "fact": each, "instead": ""} for each in absent
@@ -50,8 +52,12 @@ def run_check(*, with_warehouse: bool, form: str) -> int:
         told: dict[str, Any] = {"ok": not absent, "problems": problems}
         if answers:
             told["warehouse"] = [asdict(each) for each in answers]
+        if remarks:
+            told["remarks"] = remarks
         click.echo(json.dumps(told, indent=2, ensure_ascii=False))
     else:
+        for remark in remarks:
+            click.echo(remark)
         for answer in answers:
             if answer.ok:
                 click.echo(f"{answer.asked}: {answer.fact}")
@@ -66,6 +72,24 @@ def run_check(*, with_warehouse: bool, form: str) -> int:
     return exit_codes.WRONG_USE if absent else exit_codes.RECONCILED
 
 
+def ended_mutes(workspace: Workspace, settings: Settings, today: date) -> list[str]:
+    """The mutes that count for nothing any more, a sentence each: no mistake, but their incidents are told again.
+
+    `today` is a UTC day, by which a run lets a mute end.
+    """
+    file = settings.expectations_dir / "mutes.yml"
+    remarks = []
+    for mute in workspace.mutes:
+        if mute.until < today:
+            named = [mute.incident, mute.kind, mute.source, mute.event, mute.destination]
+            what = ", ".join(shown(each) for each in named if each is not None)
+            remarks.append(
+                f"{file}: the mute of {what} by {shown(mute.owner)} ended on {mute.until} and keeps no notice back any more;"
+                " take it out, or write a later `until`"
+            )
+    return remarks
+
+
 def _answers(workspace: Workspace, settings: Settings) -> list[Probe]:
     """What a Snowflake account says of itself; a DuckDB file has nothing to grant and no partitions to tell."""
     if settings.target != "snowflake":
@@ -78,21 +102,13 @@ def _answers(workspace: Workspace, settings: Settings) -> list[Probe]:
 
 def _absent(workspace: Workspace, settings: Settings) -> list[str]:
     """What the configuration names and the warehouse or the disk does not have, one sentence each."""
-    from dagster_project.flow.exported import missing_export_parts
-    from dagster_project.flow.sources import missing_source_parts
+    from dagster_project.cli.warehouse_file import absent_file
     from dagster_project.resources.export_columns import ExportFileError
     from dagster_project.resources.export_files import find_files
-    from dagster_project.session import warehouse_of
 
-    warehouse = warehouse_of(settings)
-    problems = [*missing_source_parts(warehouse, workspace).values()]
-    problems += missing_export_parts(warehouse, workspace).values()
-    violations = workspace.violations_schema
-    if violations is not None and not warehouse.exists(f"{violations}.violation_generated"):
-        problems.append(
-            f'{violations}.violation_generated does not exist, where Segment lands "Violation Generated" events;'
-            " check `violations` in workspace.yml, and the forwarding of violations in Segment"
-        )
+    # A file that is not there lacks every table, which one sentence says better than a hundred.
+    no_file = absent_file(settings)
+    problems = _absent_tables(workspace, settings) if no_file is None else [no_file]
     for destination in workspace.destinations:
         pattern = workspace.files_pattern(destination)
         if pattern is None or destination.export.files is None:
@@ -106,4 +122,22 @@ def _absent(workspace: Workspace, settings: Settings) -> list[str]:
             problems.append(
                 f"no file matches {pattern}; check `export.files` in destinations/{destination.name}.yml"
             )
+    return problems
+
+
+def _absent_tables(workspace: Workspace, settings: Settings) -> list[str]:
+    """What the warehouse, which is there, does not have."""
+    from dagster_project.flow.exported import missing_export_parts
+    from dagster_project.flow.sources import missing_source_parts
+    from dagster_project.session import warehouse_of
+
+    warehouse = warehouse_of(settings)
+    problems = [*missing_source_parts(warehouse, workspace).values()]
+    problems += missing_export_parts(warehouse, workspace).values()
+    violations = workspace.violations_schema
+    if violations is not None and not warehouse.exists(f"{violations}.violation_generated"):
+        problems.append(
+            f'{violations}.violation_generated does not exist, where Segment lands "Violation Generated" events;'
+            " check `violations` in workspace.yml, and the forwarding of violations in Segment"
+        )
     return problems

@@ -11,7 +11,7 @@ import click
 
 from dagster_project.cli import exit_codes
 from dagster_project.cli.incidents import read_incidents, told
-from dagster_project.cli.run import books_of, exit_code, reconcile, say_waiting, tell
+from dagster_project.cli.run import books_of, exit_code, held_of, reconcile, say_waiting, tell
 from dagster_project.core.load import load_workspace
 from dagster_project.demo.generator import AS_OF, NEXT_DAY, land
 from dagster_project.resources.run_lock import run_lock
@@ -71,7 +71,7 @@ def _run(settings: Settings, exports: Path, key_path: Path, *, seed: int, next_d
     click.echo(f"  landed{'':<52}{time.monotonic() - started:6.1f} s", err=True)
     outcome, seconds = reconcile(settings, through)
     found = read_incidents(settings)
-    tell(outcome, found, books_of(settings), seconds)
+    tell(outcome, found, held_of(settings), books_of(settings), seconds)
     if found:
         click.echo("\nThe worst one, as Slack would say it:\n")
         click.echo(told(found[0]))

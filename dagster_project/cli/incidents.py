@@ -11,11 +11,14 @@ import click
 import pandas as pd
 
 from dagster_project.cli import exit_codes
+from dagster_project.cli.warehouse_file import nothing_reconciled, warehouse_to_read
 from dagster_project.core.message import visible
 from dagster_project.flow.census import as_day
+from dagster_project.resources.warehouse import Warehouse
 from dagster_project.session import warehouse_of
 from dagster_project.settings import Settings
 
+INCIDENTS = "reconciliation.incidents"
 COLUMNS = (
     *("incident_id", "kind", "severity", "status", "source", "event", "renamed_to", "property", "identifier"),
     *("destinations", "started_on", "ended_on", "detected_at", "resolved_at", "messages_affected"),
@@ -34,8 +37,15 @@ MARKS = {
 
 
 def run_incidents(*, show_all: bool, form: str) -> int:
-    """Print the incidents; the exit code says whether one of severity error or above is open."""
-    rows = read_incidents(Settings.from_environment(), show_all=show_all)
+    """Print the incidents; the exit code says whether one of severity error or above is open.
+
+    Where nothing has been reconciled yet nobody can say that all is well: that is wrong use, and no empty list.
+    """
+    settings = Settings.from_environment()
+    warehouse = warehouse_to_read(settings)
+    if not warehouse.exists(INCIDENTS):
+        raise nothing_reconciled(settings, warehouse)
+    rows = _rows(warehouse, show_all=show_all)
     if form == "json":
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
     elif not rows:
@@ -55,9 +65,11 @@ def closes(row: dict[str, Any]) -> bool:
 def read_incidents(settings: Settings, *, show_all: bool = False) -> list[dict[str, Any]]:
     """The incidents as JSON-able rows, worst first; without `show_all` open ones of warning and above."""
     warehouse = warehouse_of(settings)
-    if not warehouse.exists("reconciliation.incidents"):
-        return []
-    frame = warehouse.frame("select * from reconciliation.incidents")
+    return _rows(warehouse, show_all=show_all) if warehouse.exists(INCIDENTS) else []
+
+
+def _rows(warehouse: Warehouse, *, show_all: bool) -> list[dict[str, Any]]:
+    frame = warehouse.frame(f"select * from {INCIDENTS}")
     # A table of an earlier release lacks the newer columns until the next run.
     rows = [{name: _plain(name, row.get(name)) for name in COLUMNS} for row in frame.to_dict("records")]
     if not show_all:

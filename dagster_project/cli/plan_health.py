@@ -14,6 +14,7 @@ import click
 import pandas as pd
 
 from dagster_project.cli import exit_codes
+from dagster_project.cli.warehouse_file import warehouse_to_read
 from dagster_project.core.contracts import Workspace
 from dagster_project.core.load import load_workspace
 from dagster_project.core.message import visible
@@ -34,7 +35,6 @@ from dagster_project.flow.census import as_day, rows_of
 from dagster_project.flow.inputs import WORK
 from dagster_project.flow.plan_health import HEALTH
 from dagster_project.resources.warehouse import Warehouse
-from dagster_project.session import warehouse_of
 from dagster_project.settings import Settings
 
 _PER_KIND: Final = 10
@@ -53,7 +53,7 @@ def run_health(
     if source is not None and source not in {each.name for each in workspace.sources}:
         known = ", ".join(each.name for each in workspace.sources)
         raise click.UsageError(f"workspace.yml has no source {visible(source)!r}; it has {known}")
-    warehouse = warehouse_of(settings)
+    warehouse = warehouse_to_read(settings)
     if event is not None:
         return _run_fill(warehouse, workspace, event, source, form)
     rows, trend = read_health(warehouse, workspace, source=source, since=since)

@@ -9,13 +9,13 @@ import click
 
 from dagster_project.cli import exit_codes
 from dagster_project.cli.plan_pull import write_text
+from dagster_project.cli.warehouse_file import LOAD, warehouse_to_read
 from dagster_project.core.load import load_workspace
 from dagster_project.core.message import visible
 from dagster_project.core.naming.dynamic import masked
 from dagster_project.core.plan_infer import NEARLY, LandedEvent, draft
 from dagster_project.core.segment_api import plan_file
 from dagster_project.flow.landed_values import landed_events, window_of
-from dagster_project.session import warehouse_of
 from dagster_project.settings import Settings
 
 _LEFT_OUT_TOLD = 20
@@ -34,7 +34,7 @@ def run_infer(*, sources: tuple[str, ...], out: Path | None, days: int, required
     chosen = [known[name] for name in dict.fromkeys(sources)] if sources else list(known.values())
     if out is not None and out.exists():
         raise click.UsageError(f"{out} exists; name a new file, and compare")
-    warehouse = warehouse_of(settings)
+    warehouse = warehouse_to_read(settings, LOAD)
     with warehouse.held():
         window = window_of(warehouse, chosen, days)
         if window is None:

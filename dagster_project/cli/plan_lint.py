@@ -13,6 +13,7 @@ import click
 
 from dagster_project.cli import exit_codes
 from dagster_project.cli.plan_names import plans_of, plans_of_files
+from dagster_project.cli.warehouse_file import warehouse_to_read
 from dagster_project.core.contracts import Naming, Workspace
 from dagster_project.core.load import load_workspace
 from dagster_project.core.naming.convention import Convention
@@ -20,7 +21,6 @@ from dagster_project.core.naming.lint import Finding, LandedNames, Lint, lint
 from dagster_project.flow.census import rows_of
 from dagster_project.flow.inputs import WORK
 from dagster_project.resources.warehouse import Warehouse
-from dagster_project.session import warehouse_of
 from dagster_project.settings import Settings
 
 # What has not been sent for so long is history, and no name to mend.
@@ -49,7 +49,7 @@ def run_lint(*, files: Sequence[Path], landed: bool, show_all: bool, form: str) 
             )
         found = lint(
             plans,
-            landed_names(warehouse_of(settings), workspace) if landed else (),
+            landed_names(warehouse_to_read(settings), workspace) if landed else (),
             events=_declared(workspace.naming, events=True),
             properties=_declared(workspace.naming, events=False),
             snowflake=settings.target == "snowflake",

@@ -12,6 +12,7 @@ import click
 from dagster_project.cli import exit_codes
 from dagster_project.cli.plan_health import read_health
 from dagster_project.cli.plan_pull import write_text
+from dagster_project.cli.warehouse_file import warehouse_to_read
 from dagster_project.core.contracts import Source, Workspace
 from dagster_project.core.load import load_workspace
 from dagster_project.core.message import visible
@@ -21,7 +22,6 @@ from dagster_project.core.plan_patch import as_json, as_markdown, proposed, rule
 from dagster_project.core.slug import slug
 from dagster_project.flow.landed_values import landed_events, window_of
 from dagster_project.resources.warehouse import Warehouse
-from dagster_project.session import warehouse_of
 from dagster_project.settings import Settings
 
 # Findings whose change needs to be drafted from values that landed.
@@ -37,7 +37,7 @@ def run_patch(*, plan_file: str | None, out: Path | None, plan_id: str | None) -
         raise click.UsageError("--plan-id is no tracking plan's id; copy it from `recon plan pull`")
     sources = [source for source in workspace.sources if source.tracking_plan == file]
     plan = workspace.plan_for(sources[0])
-    warehouse = warehouse_of(settings)
+    warehouse = warehouse_to_read(settings)
     with warehouse.held():
         rows, _ = read_health(warehouse, workspace)
         own = [row for row in rows if row["tracking_plan"] == file]

@@ -10,6 +10,7 @@ from typing import Final, Literal
 from dagster_project.core.contracts import Override
 
 Verdict = Literal["open", "held"]
+NOT_COMPLETE: Final = "not complete yet"  # the reason of a day that nothing else holds, too
 CLOSING: Final = ("critical", "error")  # severities that close the gate
 
 
@@ -53,9 +54,7 @@ def decide(
         reasons = [*incidents.get(key, ()), *failed_checks.get(key, ())]
         reasons += [f"could not be judged: {reason}" for reason in broken_checks.get(key, ())]
         if not window.complete:
-            decisions.append(
-                Decision(window.destination, window.day, "held", ("not complete yet", *reasons), None)
-            )
+            decisions.append(Decision(window.destination, window.day, "held", (NOT_COMPLETE, *reasons), None))
             continue
         override = override_for(window, overrides, as_of)
         if reasons and override is not None:

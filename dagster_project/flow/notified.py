@@ -19,6 +19,9 @@ from dagster_project.core.outbox import (
     BACKOFF,
     NOT_CONFIGURED,
     REMINDED,
+    REMINDER_PAST,
+    RESOLVED_MEANWHILE,
+    SUPERSEDED,
     Accepted,
     After,
     Failed,
@@ -68,6 +71,8 @@ COLUMNS: dict[str, str] = {
     "root_edit": "varchar",  # `due` until that first message says what this notice says; then `done`, or why not
 }
 
+_OPEN = f"select incident_id from {INCIDENTS} where status = 'open'"
+
 # After this many failures in a row Slack is taken to be away; what is left stays due for the next time.
 STOP_AFTER_FAILURES = 3
 # Longer than any request takes; the waiting that Slack may ask for comes on top. A deliverer that died
@@ -110,6 +115,47 @@ class DeliveryReport:
     def __str__(self) -> str:
         said = f"{self.sent} sent, {self.waiting} waiting, {self.failed} failed, {self.logged} only logged"
         return f"{said} ({self.problem})" if self.problem else said
+
+
+@dataclass(frozen=True)
+class OutboxState:
+    """How the outbox stands, in notices, with the reasons as they were stored."""
+
+    sent: int = 0  # since the moment that was asked about
+    waiting: int = 0  # to be sent, at whatever time, or once Slack is configured
+    reason: str | None = None  # why the oldest of them that was tried was not sent
+    next_attempt_at: datetime | None = None  # before it none of them is tried again; null: at any time
+    given_up_reason: str | None = None  # of the newest notice that nobody will try again
+
+
+def outbox_state(warehouse: Warehouse, since: datetime) -> OutboxState:
+    """How the outbox stands now, and what was sent since a moment (naive UTC, by the clock and not by the as-of time).
+
+    Of what was only logged it counts what would be told if Slack were configured now: the news that is still news.
+    """
+    waiting = sorted(_waiting(warehouse), key=lambda each: each.created_at)
+    logged = _rows(_logged(warehouse))
+    later = 0
+    if logged:
+        still_open = warehouse.frame(_OPEN)
+        later = len(revive(logged, set(still_open["incident_id"])).waiting)
+    sent = warehouse.frame(f"select count(*) as n from {ALERTS} where sent_at >= :since", since=since)
+    given_up = warehouse.frame(
+        f"select last_error from {ALERTS} where sent_at is null and next_attempt_at is null"
+        " and last_error not in :told order by created_at desc, alert_id limit 1",
+        told=[NOT_CONFIGURED, RESOLVED_MEANWHILE, SUPERSEDED, REMINDER_PAST],
+    )
+    tried = [each for each in waiting if each.last_error is not None]
+    return OutboxState(
+        sent=int(sent["n"].iloc[0]),
+        waiting=len(waiting) + later,
+        reason=tried[0].last_error if tried else None,
+        # What was never tried is due at any time.
+        next_attempt_at=min(each.next_attempt_at for each in tried)
+        if tried and len(tried) == len(waiting)
+        else None,
+        given_up_reason=str(given_up["last_error"].iloc[0]) if len(given_up) else None,
+    )
 
 
 def write_outbox(
@@ -333,19 +379,20 @@ def _waiting(warehouse: Warehouse) -> list[Waiting]:
     return _rows(frame)
 
 
+def _logged(session: Session) -> pd.DataFrame:
+    return session.frame(
+        f"select * from {ALERTS} where sent_at is null and next_attempt_at is null and last_error = :why",
+        why=NOT_CONFIGURED,
+    )
+
+
 def _revive(warehouse: Warehouse) -> None:
     """Take up what was only logged while nothing was configured: the news that is still news."""
     with warehouse.transaction() as session:
-        logged = _rows(
-            session.frame(
-                f"select * from {ALERTS}"
-                " where sent_at is null and next_attempt_at is null and last_error = :why",
-                why=NOT_CONFIGURED,
-            )
-        )
+        logged = _rows(_logged(session))
         if not logged:
             return
-        still_open = session.frame(f"select incident_id from {INCIDENTS} where status = 'open'")
+        still_open = session.frame(_OPEN)
         decided = revive(logged, set(still_open["incident_id"]))
         for alert, group in decided.waiting.items():
             session.execute(

@@ -6,8 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -50,6 +50,7 @@ class Desk:
     """A folder with a workspace, its warehouse and its state, in which `recon` is run."""
 
     shop: Shop
+    more: Mapping[str, str] = field(default_factory=dict)  # of the environment, beside or over the usual
 
     @property
     def folder(self) -> Path:
@@ -66,7 +67,11 @@ class Desk:
             "RECON_EXPECTATIONS_DIR": str(self.folder / "expectations"),
             "RECON_DUCKDB_PATH": str(self.folder / "warehouse.duckdb"),
             "RECON_STATE_DIR": str(self.folder / "state"),
+            **self.more,
         }
+
+    def with_environment(self, **more: str) -> Desk:
+        return replace(self, more={**self.more, **more})
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

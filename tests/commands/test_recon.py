@@ -11,9 +11,12 @@ import pytest
 from commands.conftest import AS_OF, FIRST, NEW, OLD, RENAMED, Desk, Ended, desk_in, ended
 from scenarios.shop import land_all, messages
 
+from dagster_project.cli.check import ended_mutes
+from dagster_project.core.contracts import Mute, Workspace
 from dagster_project.flow.census import as_day
 from dagster_project.resources.reconciliation import Reconciliation
 from dagster_project.session import RunInThePast
+from dagster_project.settings import Settings
 
 TIME = AS_OF.isoformat() + "Z"
 COLUMNS = {
@@ -77,11 +80,59 @@ def test_wrong_use_is_told_and_ends_with_2(words: list[str], said: str, empty_de
     assert said in done.err
 
 
-def test_before_any_run_no_incident_is_open(empty_desk: Desk) -> None:
-    done = empty_desk.recon("incidents")
-    assert (done.code, done.out.strip()) == (0, "no incident is open")
-    done = empty_desk.recon("incidents", "--all", "--format", "json")
-    assert (done.code, done.json) == (0, [])
+@pytest.mark.parametrize("more", [(), ("--all", "--format", "json")], ids=" ".join)
+def test_before_any_run_nobody_says_that_no_incident_is_open(more: tuple[str, ...], empty_desk: Desk) -> None:
+    done = empty_desk.recon("incidents", *more)
+    assert (done.code, done.out) == (2, "")
+    path = empty_desk.environment["RECON_DUCKDB_PATH"]
+    assert f"nothing has been reconciled in DuckDB file {path} yet; run `recon run` first" in done.err
+
+
+READING = [
+    ("incidents",),
+    ("incidents", "--format", "json"),
+    ("check", "--warehouse"),
+    ("run", "--as-of", TIME),
+    ("run", "--as-of", TIME, "--from", "2026-11-02", "--format", "json"),
+    ("run", "--plan"),
+    ("plan", "health"),
+    ("plan", "lint", "--landed"),
+    ("plan", "patch", "tracking_plan.json"),
+    ("plan", "infer"),
+]
+
+
+@pytest.mark.parametrize("command", READING, ids=" ".join)
+def test_a_wrong_path_of_the_warehouse_is_told_and_leaves_nothing_there(
+    command: tuple[str, ...], empty_desk: Desk
+) -> None:
+    place = empty_desk.folder / "elsewhere"
+    path = place / "typo\u202e.duckdb"
+    done = empty_desk.with_environment(RECON_DUCKDB_PATH=str(path)).recon(*command)
+    assert not place.exists()
+    if "--plan" in command:  # needs no warehouse
+        assert done.code == 0
+        return
+    assert (done.code, done.out) == (2, "")
+    (line,) = [each for each in done.err.splitlines() if "does not exist" in each]
+    assert f"the DuckDB file {place}/typo\\u202e.duckdb does not exist; check RECON_DUCKDB_PATH, or " in line
+    assert "reconciling" not in done.err
+
+
+def test_a_folder_in_the_place_of_the_warehouse_is_told(empty_desk: Desk) -> None:
+    done = empty_desk.with_environment(RECON_DUCKDB_PATH=str(empty_desk.folder)).recon("incidents")
+    assert done.code == 2
+    assert f"the DuckDB file {empty_desk.folder} is no file; check RECON_DUCKDB_PATH" in done.err
+
+
+def test_a_warehouse_that_is_not_there_is_one_problem_in_json(empty_desk: Desk) -> None:
+    path = empty_desk.folder / "typo.duckdb"
+    desk = empty_desk.with_environment(RECON_DUCKDB_PATH=str(path))
+    done = desk.recon("check", "--warehouse", "--format", "json")
+    assert done.code == 2
+    (problem,) = done.json["problems"]
+    assert str(path) in problem["fact"]
+    assert not path.exists()
 
 
 def test_what_the_warehouse_lacks_is_named(empty_desk: Desk) -> None:
@@ -106,6 +157,40 @@ def test_a_second_witness_that_does_not_exist_is_named(empty_desk: Desk) -> None
     done = empty_desk.recon("check", "--warehouse")
     assert done.code == 2
     assert "protocols_audit.violation_generated does not exist" in done.err
+
+
+def test_a_mute_that_has_ended_is_a_remark_and_no_mistake(empty_desk: Desk) -> None:
+    mutes = [
+        {"incident": "inc_0123456789ab", "owner": "@da\u202eta", "reason": "x", "until": "2199-12-31"},
+        {
+            "kind": "volume_anomaly",
+            "event": "A\x1bB",
+            "owner": "@web\u202e",
+            "reason": "x",
+            "until": "2026-02-28",
+        },
+        {"incident": "inc_0123456789ab", "owner": "@data", "reason": "x", "until": "2026-03-01"},
+    ]
+    file = empty_desk.write("mutes.yml", json.dumps({"mutes": mutes}))
+    remarks = [
+        f"{file}: the mute of volume_anomaly, A\\x1bB by @web\\u202e ended on 2026-02-28 and keeps no notice back any "
+        "more; take it out, or write a later `until`",
+        f"{file}: the mute of inc_0123456789ab by @data ended on 2026-03-01 and keeps no notice back any more; take it "
+        "out, or write a later `until`",
+    ]
+    done = empty_desk.recon("check")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[:-1] == remarks
+    assert done.out.endswith("everything is in order\n")
+    done = empty_desk.recon("check", "--format", "json")
+    assert (done.code, done.json) == (0, {"ok": True, "problems": [], "remarks": remarks})
+
+
+def test_a_mute_still_counts_on_its_last_day() -> None:
+    mute = Mute(kind="volume_anomaly", owner="@web", reason="x", until=date(2026, 11, 30))
+    told = Workspace(name="shop", mutes=(mute,))
+    assert ended_mutes(told, Settings(), date(2026, 11, 30)) == []
+    assert len(ended_mutes(told, Settings(), date(2026, 12, 1))) == 1
 
 
 def test_what_is_generated_is_written_kept_fresh_and_told_when_stale(empty_desk: Desk) -> None:
@@ -150,6 +235,11 @@ def test_a_reconciled_workspace_ends_with_0_and_json_alone(clean_run: Ended) -> 
     told = clean_run.json
     assert (told["exit_code"], told["incidents"], told["broken"], told["checks_broken"]) == (0, [], [], 0)
     assert told["as_of"] == TIME
+    books = {each["destination"]: each for each in told["destinations"]}
+    assert list(books) == ["crm", "mail"]
+    for row in books.values():
+        assert row["expected"] == row["delivered"] + row["missing"] + row["pending"] > 0
+        assert (row["missing"], row["days"], row["days_held"]) == (0, 21, 1)
     # Progress is for people, on the other stream.
     assert "one row per message" in clean_run.err
 
@@ -268,7 +358,12 @@ def test_two_runs_at_once_take_turns_and_both_end_well(clean: Desk, clean_run: E
     waited = [each for each in done if "another run of this workspace is at work" in each.err]
     assert len(waited) == 1
     assert done[1].json["incidents"] == []
-    assert "Everything is reconciled." in done[0].out
+    # Today is not complete, so it is held at both destinations: not everything is reconciled.
+    assert (
+        "No incident is open.\n2 days are not complete yet, and held until a later run has judged them."
+        in (done[0].out)
+    )
+    assert "something else" not in done[0].out
 
 
 def test_the_days_asked_for_are_the_partitions_of_the_run(instance: dg.DagsterInstance, clean: Desk) -> None:
@@ -296,6 +391,14 @@ def test_a_suite_that_cannot_be_read_ends_with_3_and_holds_its_destination(
     held = desk.shop.held("mail")
     assert day in held
     assert desk.shop.held("crm") == []
+    assert "No incident is open.\n" in done.out
+    (line,) = [each for each in done.out.splitlines() if "held by something else" in each]
+    # Today is held as well, and would be, were it complete.
+    assert line.startswith(
+        f"{len(held) + 1} days are held by something else, such as mail on {AS_OF.date()}: could not "
+    )
+    assert line.endswith("; reconciliation_published.window_status has all reasons.")
+    assert "1 day is not complete yet, and held until a later run has judged it." in done.out
 
 
 # ---- a workspace in which an event was renamed ---------------------------------------------------------
@@ -314,6 +417,7 @@ def test_a_rename_ends_with_1_and_is_told_in_a_line(renamed: tuple[Desk, Ended])
     assert OLD in line
     assert NEW in line
     assert "mail" in done.out
+    assert "What a rename keeps away is not among the missing" in done.out
 
 
 def test_incidents_are_told_in_words_and_as_rows(renamed: tuple[Desk, Ended]) -> None:
