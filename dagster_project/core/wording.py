@@ -325,7 +325,19 @@ def _export_words(s: _Said) -> str:
     }.get(str(s.get("reason")), "is incomplete")
 
 
+def _export_title(s: _Said) -> str:
+    if s.get("nothing_due_is_missing"):
+        return f"The export of {s.at} {_export_words(s)}; nothing that is due is missing"
+    return f"The export of {s.at} {_export_words(s)} {s.since}"
+
+
 def _export_what(s: _Said) -> str:
+    if s.get("nothing_due_is_missing"):
+        waiting = s.dates(s.get("days_not_due") or [])
+        return (
+            f"The export, which is {s.at}'s own record of what it received, {_export_words(s)}. Nothing that is"
+            " due is missing." + (f" Not due yet, and without any delivery: {waiting}." if waiting else "")
+        )
     return (
         f"The export, which is {s.at}'s own record of what it received, {_export_words(s)} {s.since}:"
         f" {s.count} expected there are not in it."
@@ -344,10 +356,14 @@ def _export_why(s: _Said) -> str:
         parts.append(f"Nothing was delivered on {_listed(tails)}.")
     if s.get("days_without_export"):
         parts.append(f"Days without any delivery: {s.dates(s.get('days_without_export'))}.")
+    if s.get("days_read_in_part"):
+        parts.append(f"Days of which a part is not there: {s.dates(s.get('days_read_in_part'))}.")
     return " ".join(parts)
 
 
 def _export_next(s: _Said) -> str:
+    if s.get("nothing_due_is_missing"):
+        return f"Export what cannot be read of {s.at} again and land it; the next run reads it."
     return (
         f"Export {s.days} of {s.at} again and land it; the next run reads it. Whether the delivery failed too"
         " shows once the export is whole."
@@ -636,7 +652,7 @@ _KINDS: Mapping[str, _Kind] = {
         next=_mismatch_next,
     ),
     "export_incomplete": _Kind(
-        title=lambda s: f"The export of {s.at} {_export_words(s)} {s.since}",
+        title=_export_title,
         what=_export_what,
         why=_export_why,
         next=_export_next,
@@ -696,22 +712,23 @@ def day_words(day: date, today: date) -> str:
 
 def _since(finding: Finding, today: date) -> str:
     start = day_words(finding.started_on, today)
-    # A batch or a cut is the matter of its day, also while no later day has shown that it is over.
-    once = finding.kind in ("export_incomplete", "duplicate_delivery") and len(finding.days) == 1
-    if finding.ended_on is None and not once:
+    if finding.ended_on is None and not _once(finding):
         return f"since {start}"
-    if finding.ended_on is None:
-        return f"on {start}"
-    if finding.ended_on == finding.started_on:
+    if finding.ended_on is None or finding.ended_on == finding.started_on:
         return f"on {start}"
     return f"from {start} to {day_words(finding.ended_on, today)}"
 
 
+def _once(finding: Finding) -> bool:
+    """Whether it is the matter of one day, as a batch or a cut is, also while no later day shows that it is over."""
+    return finding.kind in ("export_incomplete", "duplicate_delivery") and len(finding.days) == 1
+
+
 def _days_words(finding: Finding, today: date) -> str:
     start = day_words(finding.started_on, today)
-    if finding.ended_on is None:
+    if finding.ended_on is None and not _once(finding):
         return f"the days from {start} on"
-    if finding.ended_on == finding.started_on:
+    if finding.ended_on is None or finding.ended_on == finding.started_on:
         return start
     return f"the days from {start} to {day_words(finding.ended_on, today)}"
 
