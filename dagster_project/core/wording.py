@@ -35,14 +35,18 @@ def explanation(finding: Finding, today: date) -> str:
     """What, where, since when, how many, at which destinations, why, and what else it explains."""
     said = _said(finding, today)
     kind = _KINDS.get(finding.kind)
-    parts = [kind.what(said), _where(said), kind.why(said)] if kind else [_plain(said)]
+    parts = [kind.what(said), _where(said), _why(said, kind)] if kind else [_plain(said)]
     return cut("\n".join(part for part in [*parts, _also(finding)] if part), EXPLANATION_LENGTH)
 
 
 def suggestion(finding: Finding, today: date) -> str:
     """The next steps, concretely."""
     kind = _KINDS.get(finding.kind)
-    text = kind.next(_said(finding, today)) if kind else "Look at the days and destinations above."
+    said, renamed = _said(finding, today), _renamed(finding)
+    if renamed:
+        text = renames.lost_next(renamed, said.at, said.days, over=finding.ended_on is not None)
+    else:
+        text = kind.next(said) if kind else "Look at the days and destinations above."
     return cut(text, SUGGESTION_LENGTH)
 
 
@@ -129,6 +133,17 @@ class _Kind:
 def _plain(said: _Said) -> str:
     words = (said.finding.kind.replace("_", " "), said.all_or_event, said.source, said.at, said.since)
     return " ".join(word for word in words if word)
+
+
+def _why(said: _Said, kind: _Kind) -> str:
+    renamed = _renamed(said.finding)
+    return renames.lost(renamed, said.at, said.day) if renamed else kind.why(said)
+
+
+def _renamed(finding: Finding) -> Sequence[Mapping[str, Any]]:
+    """The renames that a loss is left of."""
+    found = finding.evidence.get("renamed")
+    return found if isinstance(found, list) else []
 
 
 def _where(said: _Said) -> str:
@@ -391,6 +406,12 @@ def _stopped_next(s: _Said) -> str:
 
 
 # --- delivery_loss, duplicate_delivery, unexplained -----------------------------------------------------
+
+
+def _loss_title(s: _Said) -> str:
+    renamed = _renamed(s.finding) if not s.whole else []
+    old = f" (was {_quoted(str(renamed[0].get('event')))})" if renamed else ""
+    return f"{s.all_or_event}{old}: {s.share} missing at {s.at} {s.since}"
 
 
 def _loss_what(s: _Said) -> str:
@@ -666,7 +687,7 @@ _KINDS: Mapping[str, _Kind] = {
         next=_stopped_next,
     ),
     "delivery_loss": _Kind(
-        title=lambda s: f"{s.all_or_event}: {s.share} missing at {s.at} {s.since}",
+        title=_loss_title,
         what=_loss_what,
         why=_loss_why,
         next=_loss_next,
