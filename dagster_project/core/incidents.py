@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from dagster_project.core import wording
+from dagster_project.core import wording, wording_ends
 from dagster_project.core.contracts import Mute
 from dagster_project.core.diagnosis import Diagnosis
 from dagster_project.core.diagnosis.evidence import as_days
@@ -95,6 +95,8 @@ _COUNTED: Final[Mapping[str, str]] = {
     "unexplained": "unexpected",
 }
 REPAIRED: Final = 0.2
+# Over as soon as they are not found, and of these the same rows say how it ended.
+_UNTIL_REPLAYED: Final = frozenset({"delivery_stopped", "export_incomplete", "export_late"})
 # Not found again, these may be an early form of the kind that now is, at the same place.
 _MATURES: Final[Mapping[str, frozenset[str]]] = {
     "delivery_stopped": frozenset({"export_late", "export_incomplete", "delivery_loss", "unexplained"}),
@@ -132,6 +134,7 @@ class _Run:
     run_id: str
     mutes: tuple[Mute, ...]
     critical_events: frozenset[str]
+    held_until: Mapping[str, date]
 
     def mute_of(self, row: Mapping[str, Any]) -> Mute | None:
         return mute_of(row, self.mutes, self.moment.date())
@@ -166,13 +169,15 @@ def reconcile_incidents(
     *,
     mutes: Iterable[Mute] = (),
     critical_events: Collection[str] = (),
+    held_until: Mapping[str, date] | None = None,
 ) -> tuple[pd.DataFrame, list[Transition], pd.DataFrame, pd.DataFrame]:
     """The incidents after this run, what changed, the days each one covers, and the differences it explains.
 
+    `held_until` is the last day that each incident covered when it was last found: so far it went, once it is over.
     Running it again on its own answer changes nothing.
     """
     moment = as_of.astimezone(UTC).replace(tzinfo=None) if as_of.tzinfo else as_of
-    run = _Run(diagnosis, moment, run_id, tuple(mutes), frozenset(critical_events))
+    run = _Run(diagnosis, moment, run_id, tuple(mutes), frozenset(critical_events), dict(held_until or {}))
     known = _known(existing)
     names = _names(known, diagnosis)
     found = _by_name(
@@ -295,10 +300,16 @@ def _grew_into(row: Mapping[str, Any], finding: Finding) -> bool:
 
 
 def _key(row: Mapping[str, Any]) -> Key:
+    return _as_finding(row).key
+
+
+def _as_finding(row: Mapping[str, Any]) -> Finding:
+    """A row as the finding that it was, as far as the row says it."""
     return Finding(
         kind=str(row["kind"]),
-        severity="info",
-        started_on=date.min,
+        severity=row["severity"],
+        started_on=row["started_on"] or date.min,
+        messages_affected=row["messages_affected"],
         source=row["source"],
         event=row["event"],
         renamed_to=row["renamed_to"],
@@ -306,7 +317,7 @@ def _key(row: Mapping[str, Any]) -> Key:
         identifier=row["identifier"],
         destinations=tuple(row["_destinations"]),
         links=_NO_LINKS,
-    ).key
+    )
 
 
 def _by_name(named: Iterable[tuple[str, Finding]]) -> dict[str, Finding]:
@@ -506,17 +517,14 @@ def _not_found(
         # The run that last found it stays named, and with it the days that it holds.
         state = before["state"] if before["state"] == "suspected" else "recovering"
         return before | counted | {"state": state}, None
-    ended = before["ended_on"] or max(
-        run.diagnosis.last_day - timedelta(days=1), before["started_on"] or run.diagnosis.history_from
-    )
     after = (
         before
         | counted
+        | _ended(before, absorbed, settled, run)
         | {
             "status": "resolved",
             "state": "resolved",
             "resolved_at": run.moment,
-            "ended_on": ended,
             "run_id": run.run_id,
         }
     )
@@ -527,20 +535,83 @@ def _not_found(
     return after | {"told": told | {"over": True}}, "resolved"
 
 
+def _ended(before: _Row, absorbed: bool, settled: Finding | None, run: _Run) -> _Row:
+    """What is known of an incident now that it is over: until when, how many, and how it came to its end."""
+    started = before["started_on"] or run.diagnosis.history_from
+    if settled is not None:
+        # The new name goes on to be sent: what has ended is that nobody takes it.
+        until = max(settled.ended_on or run.diagnosis.last_day, started)
+        how = wording_ends.taken_up(settled.renamed_to, _lost_under(settled, run.diagnosis))
+        known: _Row = {"messages_affected": settled.messages_affected, "title": before["title"]}
+    else:
+        until = before["ended_on"] or max(_last_hit(before, run), started)
+        how = wording_ends.elsewhere() if absorbed else _how(before, until, run)
+        known = {"title": _title_with_end(before, until, run.moment.date())}
+    evidence = _json(before["evidence"])
+    if isinstance(evidence, dict):
+        known["evidence"] = _dumps(evidence | {"end": how})
+    return known | {"ended_on": until, "explanation": f"{before['explanation']}\n{how}"}
+
+
+def _last_hit(before: _Row, run: _Run) -> date:
+    """The last day that it covered when it was last found; without days of its own, the last one over by then."""
+    held = run.held_until.get(before["incident_id"])
+    if held is not None:
+        return held
+    yesterday = run.diagnosis.last_day - timedelta(days=1)
+    seen = before["last_seen_at"]
+    return min(yesterday, seen.date() - timedelta(days=1)) if seen is not None else yesterday
+
+
+def _title_with_end(before: _Row, until: date, today: date) -> str:
+    """The title as of what is over; *since 4 Nov* would go on for ever."""
+    evidence = _json(before["evidence"])
+    if before["ended_on"] is not None or not isinstance(evidence, dict):
+        return str(before["title"])
+    return wording.title(replace(_as_finding(before), evidence=evidence, ended_on=until), today)
+
+
+def _how(before: _Row, until: date, run: _Run) -> str:
+    column = _COUNTED.get(before["kind"], "missing" if before["kind"] in _UNTIL_REPLAYED else None)
+    left = _left(before, until, column, run.diagnosis) if column is not None else None
+    affected = before["messages_affected"]
+    if column is not None and left is not None and affected and left <= affected:
+        return wording_ends.counted(column, affected, left)
+    return wording_ends.not_found(wording.day_words(run.moment.date(), run.moment.date()))
+
+
+def _lost_under(rename: Finding, diagnosis: Diagnosis) -> dict[str, int]:
+    """What is told as missing under the new name of a rename, by destination."""
+    mine = {"event": rename.event, "new": rename.renamed_to, "source": rename.source}
+    lost: dict[str, int] = {}
+    for finding in diagnosis.findings:
+        causes = finding.evidence.get("renamed")
+        if isinstance(causes, list) and any(mine.items() <= each.items() for each in causes):
+            for name in finding.destinations:
+                lost[name] = lost.get(name, 0) + finding.messages_affected
+    return lost
+
+
 def _repaired(before: Mapping[str, Any], diagnosis: Diagnosis) -> bool:
     """Whether the rows that were too many or too few are not any more, as after a replay: no second look needed."""
     column = _COUNTED.get(before["kind"])
-    if column is None or before["started_on"] is None or not before["messages_affected"]:
+    if column is None or not before["messages_affected"]:
         return False
+    left = _left(before, before["ended_on"] or diagnosis.last_day, column, diagnosis)
+    return left is not None and left <= REPAIRED * before["messages_affected"]
+
+
+def _left(before: Mapping[str, Any], until: date, column: str, diagnosis: Diagnosis) -> int | None:
+    """How many rows of this kind its cells hold now; None when there are no such cells."""
+    if before["started_on"] is None:
+        return None
     cells = diagnosis.cells
     days = cells["day"].to_numpy(dtype="datetime64[D]")
-    last = before["ended_on"] or diagnosis.last_day
-    inside = (days >= np.datetime64(before["started_on"], "D")) & (days <= np.datetime64(last, "D"))
+    inside = (days >= np.datetime64(before["started_on"], "D")) & (days <= np.datetime64(until, "D"))
     inside &= cells["destination"].isin(before["_destinations"]).to_numpy()
     if before["event"] is not None:
         inside &= (cells["event"] == before["event"]).to_numpy()
-    left = int(cells[column].to_numpy()[inside].sum())
-    return bool(inside.any()) and left <= REPAIRED * before["messages_affected"]
+    return int(cells[column].to_numpy()[inside].sum()) if inside.any() else None
 
 
 def _settled(finding: Finding, before: Mapping[str, Any]) -> bool:

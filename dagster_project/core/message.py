@@ -141,8 +141,8 @@ def incident_message(
         headline=headline,
         title=prose(incident.get("title"), TITLE_LENGTH, one_line=True) or headline,
         facts=_facts(incident, owners or {}, affected),
-        # Who reads that it is over needs neither the whole story again nor a next step.
-        explanation="" if resolved else prose(incident.get("explanation"), PROSE_LENGTH),
+        # Who reads that it is over needs to know how, and neither the whole story again nor a next step.
+        explanation=prose(_end(incident) if resolved else incident.get("explanation"), PROSE_LENGTH),
         suggestion="" if resolved else prose(incident.get("suggestion"), PROSE_LENGTH),
         ledger=() if resolved else _ledger(incident, ledger or {}),
         link=run_link(base_url, run_id),
@@ -242,13 +242,16 @@ def current(latest: Message, story: Message) -> Message:
     """
     over = latest.transition == "resolved"
     words = {"resolved": "resolved", "worsened": "open, and worse than told first", "reopened": "open again"}
+    # The end stands first, and leaves the story as much room as there is.
+    room = PROSE_LENGTH - len(latest.explanation) - 1
+    told = [latest.explanation, cut(story.explanation, room)] if over else [latest.explanation]
     now = Fact(label="Now", value=(Span(text=words.get(latest.transition, "open")),))
     return latest.model_copy(
         update={
             # Without its symbol: the word stands alone, also for who reads no colours.
             "headline": latest.headline.split(" ", 1)[-1],
             "facts": (now, *latest.facts),
-            "explanation": latest.explanation or story.explanation,
+            "explanation": "\n".join(dict.fromkeys(part for part in told if part)),
             "suggestion": "" if over else latest.suggestion,
         }
     )
@@ -420,13 +423,24 @@ def _destinations(names: Sequence[str], owners: Mapping[str, str]) -> tuple[Span
     return tuple(spans)
 
 
-def _ledger(incident: Mapping[str, Any], ledger: Mapping[str, str]) -> tuple[str, ...]:
-    """The lines of the incident's destinations, those with the most missing messages first."""
+def _evidence(incident: Mapping[str, Any], name: str) -> Any:
+    """One thing of the evidence column, which holds JSON."""
     try:
         evidence = json.loads(str(incident.get("evidence")))
-        amounts = evidence.get("messages_by_destination") if isinstance(evidence, dict) else None
     except (ValueError, RecursionError):
-        amounts = None
+        return None
+    return evidence.get(name) if isinstance(evidence, dict) else None
+
+
+def _end(incident: Mapping[str, Any]) -> str:
+    """How it came to its end, where that is known."""
+    end = _evidence(incident, "end")
+    return end if isinstance(end, str) else ""
+
+
+def _ledger(incident: Mapping[str, Any], ledger: Mapping[str, str]) -> tuple[str, ...]:
+    """The lines of the incident's destinations, those with the most missing messages first."""
+    amounts = _evidence(incident, "messages_by_destination")
     missing = amounts if isinstance(amounts, dict) else {}
     hit = [name for name in dict.fromkeys(_names(incident.get("destinations"))) if ledger.get(name)]
     hit.sort(key=lambda name: -(_count(missing.get(name)) or 0))  # else in the order of the column

@@ -36,14 +36,18 @@ def explanation(finding: Finding, today: date) -> str:
     """What, where, since when, how many, at which destinations, why, and what else it explains."""
     said = _said(finding, today)
     kind = _KINDS.get(finding.kind)
-    parts = [kind.what(said), _where(said), kind.why(said)] if kind else [_plain(said)]
+    parts = [kind.what(said), _where(said), _why(said, kind)] if kind else [_plain(said)]
     return cut("\n".join(part for part in [*parts, _also(finding)] if part), EXPLANATION_LENGTH)
 
 
 def suggestion(finding: Finding, today: date) -> str:
     """The next steps, concretely."""
     kind = _KINDS.get(finding.kind)
-    text = kind.next(_said(finding, today)) if kind else "Look at the days and destinations above."
+    said, renamed = _said(finding, today), _renamed(finding)
+    if renamed:
+        text = renames.lost_next(renamed, said.at, said.days, over=finding.ended_on is not None)
+    else:
+        text = kind.next(said) if kind else "Look at the days and destinations above."
     return cut(text, SUGGESTION_LENGTH)
 
 
@@ -138,6 +142,17 @@ class _Kind:
 def _plain(said: _Said) -> str:
     words = (said.finding.kind.replace("_", " "), said.all_or_event, said.source, said.at, said.since)
     return " ".join(word for word in words if word)
+
+
+def _why(said: _Said, kind: _Kind) -> str:
+    renamed = _renamed(said.finding)
+    return renames.lost(renamed, said.at, said.day) if renamed else kind.why(said)
+
+
+def _renamed(finding: Finding) -> Sequence[Mapping[str, Any]]:
+    """The renames that a loss is left of."""
+    found = finding.evidence.get("renamed")
+    return found if isinstance(found, list) else []
 
 
 def _where(said: _Said) -> str:
@@ -348,7 +363,19 @@ def _export_words(s: _Said) -> str:
     }.get(str(s.get("reason")), "is incomplete")
 
 
+def _export_title(s: _Said) -> str:
+    if s.get("nothing_due_is_missing"):
+        return f"The export of {s.at} {_export_words(s)}; nothing that is due is missing"
+    return f"The export of {s.at} {_export_words(s)} {s.since}"
+
+
 def _export_what(s: _Said) -> str:
+    if s.get("nothing_due_is_missing"):
+        waiting = s.dates(s.get("days_not_due") or [])
+        return (
+            f"The export, which is {s.at}'s own record of what it received, {_export_words(s)}. Nothing that is"
+            " due is missing." + (f" Not due yet, and without any delivery: {waiting}." if waiting else "")
+        )
     return (
         f"The export, which is {s.at}'s own record of what it received, {_export_words(s)} {s.since}:"
         f" {s.count} expected there are not in it."
@@ -367,10 +394,14 @@ def _export_why(s: _Said) -> str:
         parts.append(f"Nothing was delivered on {_listed(tails)}.")
     if s.get("days_without_export"):
         parts.append(f"Days without any delivery: {s.dates(s.get('days_without_export'))}.")
+    if s.get("days_read_in_part"):
+        parts.append(f"Days of which a part is not there: {s.dates(s.get('days_read_in_part'))}.")
     return " ".join(parts)
 
 
 def _export_next(s: _Said) -> str:
+    if s.get("nothing_due_is_missing"):
+        return f"Export what cannot be read of {s.at} again and land it; the next run reads it."
     return (
         f"Export {s.days} of {s.at} again and land it; the next run reads it. Whether the delivery failed too"
         " shows once the export is whole."
@@ -398,6 +429,12 @@ def _stopped_next(s: _Said) -> str:
 
 
 # --- delivery_loss, duplicate_delivery, unexplained -----------------------------------------------------
+
+
+def _loss_title(s: _Said) -> str:
+    renamed = _renamed(s.finding) if not s.whole else []
+    old = f" (was {_quoted(str(renamed[0].get('event')))})" if renamed else ""
+    return f"{s.all_or_event}{old}: {s.share} missing at {s.at} {s.since}"
 
 
 def _loss_what(s: _Said) -> str:
@@ -679,7 +716,7 @@ _KINDS: Mapping[str, _Kind] = {
         next=_mismatch_next,
     ),
     "export_incomplete": _Kind(
-        title=lambda s: f"The export of {s.at} {_export_words(s)} {s.since}",
+        title=_export_title,
         what=_export_what,
         why=_export_why,
         next=_export_next,
@@ -693,7 +730,7 @@ _KINDS: Mapping[str, _Kind] = {
         next=_stopped_next,
     ),
     "delivery_loss": _Kind(
-        title=lambda s: f"{s.all_or_event}: {s.share} missing at {s.at} {s.since}",
+        title=_loss_title,
         what=_loss_what,
         why=_loss_why,
         next=_loss_next,
@@ -739,22 +776,23 @@ def day_words(day: date, today: date) -> str:
 
 def _since(finding: Finding, today: date) -> str:
     start = day_words(finding.started_on, today)
-    # A batch or a cut is the matter of its day, also while no later day has shown that it is over.
-    once = finding.kind in ("export_incomplete", "duplicate_delivery") and len(finding.days) == 1
-    if finding.ended_on is None and not once:
+    if finding.ended_on is None and not _once(finding):
         return f"since {start}"
-    if finding.ended_on is None:
-        return f"on {start}"
-    if finding.ended_on == finding.started_on:
+    if finding.ended_on is None or finding.ended_on == finding.started_on:
         return f"on {start}"
     return f"from {start} to {day_words(finding.ended_on, today)}"
 
 
+def _once(finding: Finding) -> bool:
+    """Whether it is the matter of one day, as a batch or a cut is, also while no later day shows that it is over."""
+    return finding.kind in ("export_incomplete", "duplicate_delivery") and len(finding.days) == 1
+
+
 def _days_words(finding: Finding, today: date) -> str:
     start = day_words(finding.started_on, today)
-    if finding.ended_on is None:
+    if finding.ended_on is None and not _once(finding):
         return f"the days from {start} on"
-    if finding.ended_on == finding.started_on:
+    if finding.ended_on is None or finding.ended_on == finding.started_on:
         return start
     return f"the days from {start} to {day_words(finding.ended_on, today)}"
 

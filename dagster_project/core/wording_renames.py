@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from dagster_project.core.wording_names import alias, shown
@@ -12,6 +12,7 @@ from dagster_project.core.wording_names import alias, shown
 # A longer name, or one with an e-mail address or hidden characters in it, is shown cut or masked: a text made
 # of it could not be copied.
 LONGEST = 80
+LISTED = 4  # renames that are named; the rest is counted
 _PLAIN_SQL = re.compile(r"[a-z_][a-z0-9_]*")
 
 
@@ -119,6 +120,28 @@ def reasons(kinds: Mapping[str, Any]) -> list[str]:
             f" {users.get('expected_both', 0):,} would be usual"
         )
     return parts
+
+
+def lost(renamed: Sequence[Mapping[str, Any]], at: str, day: Callable[[Any], str]) -> str:
+    """That a loss is what a rename left behind: the destination has never had these messages."""
+    said = [
+        f'{shown(each.get("source"))} sends "{shown(each.get("event"))}" as "{shown(each.get("new"))}" since'
+        f" {day(each.get('since'))}"
+        for each in renamed[:LISTED]
+    ]
+    more = f"; and {len(renamed) - LISTED} more" if len(renamed) > LISTED else ""
+    return (
+        f"This is left of a rename: {'; '.join(said)}{more}. The contract takes the new name by now; what was sent"
+        f" under it on these days did not arrive at {at}."
+    )
+
+
+def lost_next(renamed: Sequence[Mapping[str, Any]], at: str, days: str, *, over: bool) -> str:
+    """Map first, unless it arrives by now, then replay."""
+    names = _and(dict.fromkeys(shown(each.get("new")) for each in renamed[:LISTED]))
+    mapped = "" if over else f"See that {at} takes {names}, as its contract says. Then "
+    replay = f"eplay {days} from Segment to {at}: what was sent before that is not sent again by itself."
+    return f"{mapped}{'R' if over else 'r'}{replay}"
 
 
 def property_title(name: str, new: str, event: str, source: str, since: str) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 from dagster_project.core.diagnosis import diagnose
 from dagster_project.core.incidents import INCIDENT_COLUMNS, incident_ids, reconcile_incidents
 from dagster_project.core.ledger import LEDGER_COLUMNS, GapLine, gap_lines, ledger, told_lines
+from dagster_project.flow.census import as_day
 from dagster_project.flow.context import RunContext
 from dagster_project.flow.evidence import read_evidence
 from dagster_project.flow.inputs import SEGMENT_TABLES, STANDARD_COLUMNS, TABLES, WORK
@@ -60,6 +61,8 @@ def diagnose_window(context: RunContext) -> Diagnosed:
     warehouse.ensure("reconciliation.incidents", INCIDENT_COLUMNS)
     found = diagnose(evidence)
     existing = warehouse.frame("select * from reconciliation.incidents")
+    warehouse.ensure(f"{WORK}.incident_windows", WINDOWS)
+    before = warehouse.frame(f"select * from {WORK}.incident_windows")
     incidents, transitions, windows, links = reconcile_incidents(
         existing,
         found,
@@ -67,11 +70,14 @@ def diagnose_window(context: RunContext) -> Diagnosed:
         context.run_id,
         mutes=context.workspace.mutes,
         critical_events=context.workspace.critical_events,
+        held_until={
+            str(name): as_day(day) for name, day in before.groupby("incident_id")["day"].max().items()
+        },
     )
     for column in ("kind", "severity"):
         told = dict(zip(incidents["incident_id"], incidents[column], strict=True))
         windows[column] = [told[key] for key in windows["incident_id"]]
-    windows = _with_lasting(context, windows, incidents)
+    windows = _with_lasting(context, windows, before, incidents)
     # Findings come in order of cause: what explains more stands first.
     links["link_rank"] = range(len(links))
     # Defined before the transaction: a definition within it would keep half of it on Snowflake.
@@ -116,13 +122,13 @@ def _of_open_days(session: WarehouseSession, limits: pd.DataFrame) -> pd.DataFra
     return near[[key in opened for key in keys]]
 
 
-def _with_lasting(context: RunContext, windows: pd.DataFrame, incidents: pd.DataFrame) -> pd.DataFrame:
+def _with_lasting(
+    context: RunContext, windows: pd.DataFrame, before: pd.DataFrame, incidents: pd.DataFrame
+) -> pd.DataFrame:
     """The windows of this run's findings, and those of incidents that are open but out of this run's sight.
 
     An incident that was found again, and hits nobody any more, holds no window any more.
     """
-    context.warehouse.ensure(f"{WORK}.incident_windows", WINDOWS)
-    before = context.warehouse.frame(f"select * from {WORK}.incident_windows")
     unseen = incidents[(incidents["status"] == "open") & (incidents["run_id"] != context.run_id)]
     lasting = before[before["incident_id"].isin(unseen["incident_id"])]
     return (

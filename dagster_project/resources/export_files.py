@@ -92,13 +92,9 @@ class _Expanded:
     """A compressed stream that notices when it ends too early, is damaged, or grows without end."""
 
     def __init__(self, handle: BinaryIO, compression: str, size: int) -> None:
+        self._handle = handle
         self._compression = compression
-        # pyarrow's zst stream knows the end of a frame; zstandard's reader stops silently at a cut.
-        self._stream: Readable = (
-            gzip.GzipFile(fileobj=handle)
-            if compression == "gzip"
-            else pa.CompressedInputStream(_Borrowed(handle), "zstd")
-        )
+        self._stream = self._opened()
         self._size = size
         self._given = 0
 
@@ -113,7 +109,7 @@ class _Expanded:
             if "Truncated" in str(error):
                 raise self._cut() from error
             raise ExportFileError(
-                f"its {self._compression} data is damaged after {self._given:,} bytes of content"
+                f"its {self._compression} data is damaged after {self._readable():,} bytes of content"
                 f" ({first_line(error)})",
                 f"{AGAIN}, or copy it again from where it came",
             ) from error
@@ -127,9 +123,32 @@ class _Expanded:
 
     def _cut(self) -> ExportFileError:
         return ExportFileError(
-            f"its {self._compression} data stops in the middle, after {self._given:,} bytes of content",
+            f"its {self._compression} data stops in the middle, after {self._readable():,} bytes of content",
             "copy or export it again in full; an upload may have been cut off or still be running",
         )
+
+    def _opened(self) -> Readable:
+        # pyarrow's zst stream knows the end of a frame; zstandard's reader stops silently at a cut.
+        return (
+            gzip.GzipFile(fileobj=self._handle)
+            if self._compression == "gzip"
+            else pa.CompressedInputStream(_Borrowed(self._handle), "zstd")
+        )
+
+    def _readable(self) -> int:
+        """How much of the content can be read: a read that fails drops what it had, up to a block of it."""
+        self._handle.seek(0)
+        stream = self._opened()
+        given = 0
+        try:
+            while given < self._given:
+                given += len(stream.read(min(BLOCK, self._given - given)))
+            # Byte by byte, or the last read would drop some again: at most a block, which takes a second.
+            while stream.read(1):
+                given += 1
+        except (EOFError, OSError, zlib.error):
+            pass  # the fault that is being told
+        return given
 
 
 class _Borrowed(io.RawIOBase):

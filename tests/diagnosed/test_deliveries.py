@@ -7,6 +7,8 @@ from datetime import date
 import pytest
 from diagnosed.world import World, day, shop
 
+from dagster_project.core.wording import explanation, suggestion, title
+
 
 def missing(
     world: World, destination: str, *, events: set[str] | None = None, days: set[date] | None = None
@@ -130,6 +132,58 @@ def test_an_export_that_cannot_be_read_is_told_before_its_days_are_mature() -> N
     world = shop().fault("ads", None, "8 Nov", exported=False, mature=False)
     world.export["ads"] = {"status": "broken", "problem": "table export_ads.daily does not exist"}
     assert world.only("export_incomplete").windows == (("ads", day("8 Nov")),)
+
+
+def _unread(world: World) -> World:
+    world.export["lake"] = {"status": "broken", "problem": "2026-11-07.jsonl.gz: its gzip data stops"}
+    return world
+
+
+def test_of_an_export_that_cannot_be_read_only_the_days_that_are_due_are_missing() -> None:
+    world = _unread(shop().fault("lake", None, "7 Nov", exported=False))
+    found = world.fault("lake", None, "8 Nov", exported=False, mature=False).only("export_incomplete")
+    assert found.messages_affected == missing(world, "lake", days={day("7 Nov")}) > 0
+    assert (found.severity, found.windows) == ("error", (("lake", day("7 Nov")),))
+    assert found.evidence["days_without_export"] == ["2026-11-07"]
+
+
+def test_while_nothing_that_is_due_is_missing_an_export_that_cannot_be_read_is_a_warning() -> None:
+    world = _unread(shop().fault("lake", None, "8 Nov", exported=False, mature=False))
+    found = world.only("export_incomplete")
+    assert (found.severity, found.messages_affected, found.started_on) == ("warning", 0, day("8 Nov"))
+    whole = _unread(shop()).only("export_incomplete")
+    assert (whole.severity, whole.messages_affected, whole.windows) == ("warning", 0, ())
+
+
+def test_a_day_cut_short_is_missing_while_another_file_cannot_be_read() -> None:
+    world = _unread(shop().fault("lake", None, "4 Nov", cut_at=14))
+    found = world.fault("lake", None, "8 Nov", exported=False, mature=False).only("export_incomplete")
+    assert (found.severity, found.windows) == ("error", (("lake", day("4 Nov")),))
+    assert "cannot be read in full on 4 Nov" in explanation(found, day("9 Nov"))
+
+
+def test_what_is_said_of_an_export_that_cannot_be_read_is_of_days_that_are_due() -> None:
+    world = _unread(shop().fault("lake", None, "7 Nov", exported=False))
+    found = world.fault("lake", None, "8 Nov", exported=False, mature=False).only("export_incomplete")
+    said = " ".join(words(found, day("9 Nov")) for words in (title, explanation, suggestion))
+    assert "on 7 Nov" in said
+    assert "Export 7 Nov of lake again" in said
+    assert "8 Nov" not in said
+    waiting = _unread(shop().fault("lake", None, "8 Nov", exported=False, mature=False))
+    found = waiting.only("export_incomplete")
+    assert (
+        title(found, day("9 Nov"))
+        == "The export of lake cannot be read in full; nothing that is due is missing"
+    )
+    assert "Not due yet, and without any delivery: 8 Nov." in explanation(found, day("9 Nov"))
+
+
+def test_a_day_that_was_read_in_part_is_not_called_a_day_without_any_delivery() -> None:
+    world = _unread(shop().fault("lake", None, "7 Nov", missing=0.4))
+    found = world.fault("lake", None, "8 Nov", exported=False).only("export_incomplete")
+    assert found.messages_affected == missing(world, "lake", days={day("7 Nov"), day("8 Nov")})
+    said = explanation(found, day("9 Nov"))
+    assert "Days without any delivery: 8 Nov. Days of which a part is not there: 7 Nov." in said
 
 
 def test_a_destination_that_never_delivered_anything_has_no_export() -> None:

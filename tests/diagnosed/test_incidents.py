@@ -242,6 +242,48 @@ def test_a_resolved_incident_has_an_end() -> None:
     assert (row["status"], row["ended_on"].date()) == ("resolved", LAST - timedelta(days=1))
 
 
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        (0, "none is missing now"),
+        (1, "1 is missing now"),
+        (15, "15 are missing now"),
+    ],
+)
+def test_a_repaired_incident_says_how_many_are_left(left: int, said: str) -> None:
+    cells = pd.DataFrame(
+        {
+            "day": pd.to_datetime([day("1 Nov"), day("7 Nov")]),
+            "destination": "email",
+            "event": "Signup Completed",
+            "missing": [left, 70],  # the second day is not of the incident
+            "duplicates": 0,
+            "unexpected": 0,
+        }
+    )
+    there = diagnosis(finding(), cells=cells)
+    incidents, _, windows, _ = reconcile_incidents(NONE, there, AS_OF, "one")
+    held = {str(row["incident_id"]): row["day"].date() for row in windows.to_dict("records")}
+    gone = diagnosis(cells=cells)
+    for days in (1, 2):
+        incidents, *_ = reconcile_incidents(
+            incidents, gone, AS_OF + timedelta(days=days), "next", held_until=held
+        )
+    row = incidents.iloc[0]
+    assert (row["status"], row["ended_on"].date()) == ("resolved", day("1 Nov"))
+    assert f"When it was last found, 100 were missing; on the same days {said}." in row["explanation"]
+    assert row["title"].endswith(" on 1 Nov")
+
+
+def test_without_days_of_its_own_an_incident_ends_with_the_last_day_that_was_over_when_it_was_seen() -> None:
+    incidents, _ = run(NONE, diagnosis(finding(windows=())))
+    for days in (3, 4):
+        later = diagnosis(last_day=LAST + timedelta(days=days))
+        incidents, _ = run(incidents, later, days)
+    assert incidents.iloc[0]["ended_on"].date() == LAST
+    assert incidents.iloc[0]["explanation"].endswith("The run of 13 Nov does not find it any more.")
+
+
 def test_a_reopened_incident_is_open_without_an_end() -> None:
     incidents, _ = runs(
         diagnosis(finding()), diagnosis(), diagnosis(), diagnosis(finding(started_on=day("7 Nov")))

@@ -20,6 +20,7 @@ from dagster_project.core.diagnosis.finding import Claims
 from dagster_project.core.diagnosis.pairing import Claimed, best_together, hungarian
 from dagster_project.core.diagnosis.renames import event_renamed
 from dagster_project.core.diagnosis.witness import CONTRAST_COLUMNS, SHARED_COLUMNS, Contrast, NamePair
+from dagster_project.core.wording import explanation, suggestion
 
 
 def test_a_rename_into_the_same_table_is_one_critical_incident_for_who_waits() -> None:
@@ -535,3 +536,43 @@ def test_the_choice_of_pairs_splits_and_merges_is_the_best_there_is() -> None:
                     best = max(best, sum(each.score for each in some))
         chosen = [options[at] for at in best_together(options)]
         assert sum(each.score for each in chosen) == pytest.approx(best)
+
+
+# --- what a rename leaves behind ------------------------------------------------------------------------
+
+
+def _taken_up(old: str = "Purchase Completed", new: str = "purchase_completed") -> World:
+    """Email takes both names by now, and the plan knows them."""
+    world = shop().renames("web_app", old, new, "2 Nov")
+    world.planned["web_app"].add(new)
+    world.feeds("crm", ["web_app"], [old, new, "Signup Completed"])
+    world.destinations = [each for each in world.destinations if each.name in ("crm", "lake")]
+    return world
+
+
+def test_a_loss_of_all_that_was_sent_under_a_new_name_names_the_rename() -> None:
+    world = _taken_up().fault("crm", "purchase_completed", "2 Nov", "8 Nov", missing=1.0)
+    (loss,) = world.findings("delivery_loss")
+    renamed = {"event": "Purchase Completed", "new": "purchase_completed", "source": "web_app"}
+    assert loss.evidence["renamed"] == [renamed | {"since": "2026-11-02"}]
+
+
+def test_a_loss_of_a_new_name_that_has_arrived_before_has_another_cause() -> None:
+    world = _taken_up().fault("crm", "purchase_completed", "5 Nov", "8 Nov", missing=0.6)
+    (loss,) = world.findings("delivery_loss")
+    assert "renamed" not in loss.evidence
+
+
+def test_a_loss_of_another_event_is_not_left_of_a_rename() -> None:
+    world = _taken_up().fault("crm", "Signup Completed", "2 Nov", "8 Nov", missing=0.6)
+    (loss,) = world.findings("delivery_loss")
+    assert "renamed" not in loss.evidence
+
+
+def test_what_is_left_of_a_rename_is_said_without_anything_hidden() -> None:
+    new = "purchase\u202e*completed*"
+    world = _taken_up(new=new).fault("crm", new, "2 Nov", "8 Nov", missing=1.0)
+    (loss,) = world.findings("delivery_loss")
+    said = explanation(loss, day("9 Nov")) + suggestion(loss, day("9 Nov"))
+    assert 'web_app sends "Purchase Completed" as "purchase' in said
+    assert "\u202e" not in said

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+import zlib
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ from exported.landing_desk import Desk, csv_text, daily_counts, event, events, g
 
 from dagster_project.core.contracts import Columns
 from dagster_project.flow.landing import wanted_columns
-from dagster_project.resources.export_columns import ExportFileError
+from dagster_project.resources.export_columns import BLOCK, ExportFileError
 from dagster_project.resources.export_files import read_batches
 
 GOOD = some_events("A", "B", "C")
@@ -351,6 +352,28 @@ def test_a_failure_that_nobody_foresaw_concerns_its_file_alone(
     assert desk.names() == ["B"]
     # Nothing says that the file was at fault, so it is tried again though it did not change.
     assert (desk.land().status, desk.names()) == ("ok", ["A", "B"])
+
+
+@pytest.mark.parametrize("blocks", [0.4, 2.5])
+def test_a_cut_file_is_told_with_as_much_content_as_can_be_read(tmp_path: Path, blocks: float) -> None:
+    lines = random.Random(7).choices([f"Event {number},t,u,a,m\r\n" for number in range(5000)], k=200_000)
+    content = ("event,at,user,anon,id\r\n" + "".join(lines)).encode()[: int(blocks * BLOCK)]
+    desk = Desk(tmp_path)
+    packed = gz(content)[: len(gz(content)) * 2 // 3]
+    desk.write("a.csv.gz", packed)
+    readable = len(zlib.decompressobj(wbits=31).decompress(packed))
+    assert 0.5 * len(content) < readable < len(content)
+    assert f"stops in the middle, after {readable:,} bytes of content" in desk.land().problems[0].fact
+
+
+def test_what_stands_before_a_fault_is_counted_in_full(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    # Of zst only whole blocks can be read, and the second part is less than one.
+    desk.write("a.csv.zst", zst(LONG) + zst(GOOD)[:-3])
+    desk.write("b.csv.gz", gz(LONG) + b"junk")
+    facts = [problem.fact for problem in desk.land().problems]
+    assert f"stops in the middle, after {len(LONG.encode()):,} bytes of content" in facts[0]
+    assert f"damaged after {len(LONG.encode()):,} bytes of content" in facts[1]
 
 
 def test_a_bad_end_undoes_a_file_that_was_written_while_it_was_read(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import date
 
@@ -52,6 +53,16 @@ def test_a_resolved_incident_says_that_it_is_over_and_asks_for_nothing() -> None
     assert message.headline == "✅ RESOLVED · event renamed (was critical)"
     assert _facts(message)["Since"] == "20 Oct 2026 to 3 Nov 2026"
     assert message.suggestion == ""
+
+
+def test_a_resolved_incident_says_how_it_ended_and_its_first_message_keeps_the_story() -> None:
+    end = "When it was last found, 9 were missing; on the same days none is missing now."
+    over = incident_message(incident(evidence=json.dumps({"end": end})), "resolved")
+    assert over.explanation == end
+    story = incident_message(incident(explanation="x" * 2_400), "opened")
+    told = current(over, story).explanation
+    assert told.startswith(f"{end}\nxxx")
+    assert len(told) <= 2_500
 
 
 def test_an_unknown_severity_is_told_as_an_error() -> None:

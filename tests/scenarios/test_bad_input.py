@@ -157,6 +157,49 @@ def test_a_day_that_waits_for_what_cannot_be_read_is_held(name: str, monday: Sho
     assert SUNDAY.date() in monday.held(name)
 
 
+def _export_incident(shop: Shop) -> dict[str, Any]:
+    (found,) = [each for each in shop.incidents() if each["kind"] == "export_incomplete"]
+    return found
+
+
+def _missing(shop: Shop, name: str) -> int:
+    sql = "select sum(missing) as n from reconciliation.reconciliation_daily where destination = :name"
+    return int(shop.frame(sql, name=name)["n"].iloc[0])
+
+
+def test_of_a_file_that_is_cut_the_day_that_is_due_is_missing_and_the_running_one_is_not(
+    sunday: Shop, tmp_path: Path
+) -> None:
+    shop = sunday.copy_to(tmp_path / "shop")
+    whole = shop.path("cut", DAY_FILE).read_bytes()
+    shop.path("cut", DAY_FILE).unlink()
+    shop.write_file("cut", f"{DAY_FILE}.gz", gzip.compress(whole, mtime=0)[:-20])
+    shop.path("cut", f"{MONDAY.date()}.csv").unlink()  # comes once the day is over
+    shop.run(MONDAY)
+    found = _export_incident(shop)
+    assert sum(row[6] for row in shop.cells("cut")) > 0
+    assert found["messages_affected"] == _missing(shop, "cut") > 0
+    assert found["severity"] == "error"
+    windows = shop.rows("reconciliation_work.incident_windows", ["destination", "day"])
+    assert set(windows) == {("cut", SUNDAY.date())}
+    assert "9 Nov" not in found["title"] + found["explanation"] + found["suggestion"]
+
+
+def test_of_a_file_of_the_running_day_that_is_cut_nothing_is_missing_and_no_day_is_held(
+    sunday: Shop, tmp_path: Path
+) -> None:
+    shop = sunday.copy_to(tmp_path / "shop")
+    running = shop.path("cut", f"{MONDAY.date()}.csv")
+    cut = gzip.compress(running.read_bytes(), mtime=0)[:-20]
+    running.unlink()
+    shop.write_file("cut", f"{running.name}.gz", cut)
+    shop.run(MONDAY)
+    found = _export_incident(shop)
+    assert (found["severity"], found["messages_affected"], _missing(shop, "cut")) == ("warning", 0, 0)
+    assert found["title"].endswith("cannot be read in full; nothing that is due is missing")
+    assert shop.held("cut") == []
+
+
 def test_once_all_is_mended_the_tables_are_those_of_an_undisturbed_run(
     monday: Shop, undisturbed: Shop, tmp_path: Path
 ) -> None:

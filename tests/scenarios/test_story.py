@@ -12,9 +12,10 @@ from typing import Any, Final
 import pytest
 from builders import by_count, contract, destination
 from recon_project import write_expectations
-from scenarios.shop import Shop, land_all, messages
+from scenarios.shop import Shop, delivered, land_all, messages
 
 from dagster_project.core.load import load_workspace
+from dagster_project.core.message import Message as Notice
 from dagster_project.core.oracle import Message
 from dagster_project.flow.census import as_day
 
@@ -171,6 +172,36 @@ def test_once_the_old_name_is_sent_again_and_replayed_the_windows_open_by_themse
     land_all(shop, rows)
     shop.run(LATER)
     _all_is_well(shop)
+
+
+def test_a_rename_that_is_taken_up_without_a_replay_leaves_losses_that_say_so(shop: Shop) -> None:
+    _write(shop, _contract(NEW), plan=[OLD, NEW, "Signed Up"])
+    rows = _rows(LATER)
+    everything, _ = delivered(shop, rows)
+    as_before, counts = delivered(shop, [each for each in rows if each.event_text != NEW])
+    held = [each for each in everything if each.destination not in WAITING]
+    held += [each for each in as_before if each.destination in WAITING]
+    shop.land(rows, held, counts)
+    shop.run(LATER)
+    losses = [each for each in shop.incidents() if each["severity"] != "info"]
+    missing = {json.loads(each["destinations"])[0]: each["messages_affected"] for each in losses}
+    assert missing == dict.fromkeys(WAITING, 5 * 60)  # five days are due
+    titles = {each["kind"]: each["title"] for each in losses}
+    assert titles == {
+        "delivery_loss": f'"{NEW}" (was "{OLD}"): 100% missing at mail since 11 Nov',
+        "delivery_stopped": "Nothing arrives at ads since 11 Nov",  # which takes nothing else
+    }
+    for each in losses:
+        assert f'web sends "{OLD}" as "{NEW}" since 11 Nov' in each["explanation"]
+        assert "spread evenly" not in each["explanation"]
+        assert "eplay the days from 11 Nov on from Segment" in each["suggestion"]
+    (resolved,) = shop.incidents("resolved")
+    # As of now, and not as of the run that last found it open.
+    assert (resolved["messages_affected"], as_day(resolved["ended_on"])) == (300, date(2026, 11, 15))
+    told = shop.frame("select payload from reconciliation.alerts where transition = 'resolved'")["payload"]
+    (said,) = [Notice.model_validate_json(each).explanation for each in told]
+    assert said.startswith(f'The contract takes "{NEW}" by now.')
+    assert "is still missing: ads 300, mail 300." in said
 
 
 def _all_is_well(shop: Shop) -> None:

@@ -9,6 +9,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from dagster_project.core.diagnosis.after_renames import after_renames
 from dagster_project.core.diagnosis.clocks import timezone_shift
 from dagster_project.core.diagnosis.deliveries import (
     delivery_stopped,
@@ -111,7 +112,7 @@ def diagnose(evidence: Evidence) -> Diagnosis:
                 findings[same[0]] = merged([findings[same[0]], finding])
             else:
                 findings.append(finding)
-    findings = [_with_explained(finding, explained) for finding in findings]
+    findings = [_with_explained(finding, explained) for finding in after_renames(evidence, findings)]
     limits, usual = _judged_by(evidence, Claims(findings))
     return Diagnosis(
         findings=tuple(_linked(evidence, findings)),

@@ -66,7 +66,12 @@ def export_incomplete(evidence: Evidence, claims: Claims) -> list[Finding]:
             parts.append(_whole_days(destination, cells, hole, never=not len(earlier)))
         if len(cut):
             kept = {day.isoformat() for day in cut.astype(object)}
-            parts.append(_cut(destination, cells, cut, {day: t for day, t in tails.items() if day in kept}))
+            short = _cut(destination, cells, cut, {day: t for day, t in tails.items() if day in kept})
+            if parts and parts[0].evidence.get("nothing_due_is_missing"):
+                told = {"problem": problem, "reason": "unreadable"}
+                parts = [replace(short, ended_on=None, evidence=short.evidence | told)]
+            else:
+                parts.append(short)
         if parts:
             findings.append(merged(parts))
     return findings
@@ -130,24 +135,36 @@ def _between(absent: Days, earlier: Days, later: Days) -> Flags:
 def _broken(
     evidence: Evidence, destination: str, cells: pd.DataFrame, problem: str | None, absent: Days
 ) -> Finding:
-    # What is not there yet belongs to it, mature or not: an export that cannot be read is no late export.
     every = evidence.cells[
         (evidence.cells["destination"] == destination)
         & ~evidence.cells["exported"]
         & (days_of(evidence.cells) >= np.datetime64(evidence.first_day, "D"))
         & (evidence.cells["expected"] + evidence.cells["pending"] > 0)
     ]
-    days = np.unique(np.concatenate([absent, days_of(every), _read_midway(cells)]))
+    due = every["mature"].to_numpy(dtype=bool)
+    lacking = np.unique(np.concatenate([absent, days_of(every[due])]))
+    # A file that is not read in full also leaves parts of days behind.
+    midway = np.setdiff1d(_read_midway(cells), lacking)
+    days = np.union1d(lacking, midway)
+    details: dict[str, Any] = {"problem": problem, "reason": "unreadable"}
     if not len(days):
-        days = np.array([evidence.last_day], dtype="datetime64[D]")
-    hit = every[np.isin(days_of(every), days)]
-    finding = _finding(destination, cells, days, "missing")
-    return replace(
-        finding,
-        ended_on=None,
-        messages_affected=int(np.maximum(hit["missing"], hit["expected"]).sum()),
-        # A file that is not read in full also leaves parts of days behind.
-        evidence={"problem": problem, "days_without_export": _dates(days), "reason": "unreadable"},
+        return _nothing_due(evidence, destination, np.unique(days_of(every[~due])), details)
+    details |= {"days_without_export": _dates(lacking), "days_read_in_part": _dates(midway)}
+    return replace(_finding(destination, cells, days, "missing"), ended_on=None, evidence=details)
+
+
+def _nothing_due(evidence: Evidence, destination: str, waiting: Days, details: dict[str, Any]) -> Finding:
+    """An export that cannot be read while every day that is due is whole: time to mend it, and no loss yet."""
+    # The running day is in nobody's way; a day that is over is what people will ask for next.
+    waiting = waiting[waiting <= np.datetime64(evidence.last_day, "D")]
+    first = waiting.min() if len(waiting) else np.datetime64(evidence.last_day, "D")
+    return Finding(
+        kind="export_incomplete",
+        severity="warning",
+        destinations=(destination,),
+        started_on=as_date(first),
+        windows=windows_of([destination], waiting),
+        evidence=details | {"nothing_due_is_missing": True, "days_not_due": _dates(waiting)},
     )
 
 
