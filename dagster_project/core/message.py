@@ -193,9 +193,9 @@ def digest(messages: Sequence[Message]) -> Message:
         transition="digest",
         headline=f"✅ {count:,} more {noun} resolved" if over else f"📋 {count:,} more {noun}",
         title=(
-            f"{count:,} more {noun} resolved in the same run."
+            "Resolved in the same run as the ones before."
             if over
-            else f"{count:,} more {noun}, worst first. The worst were told one by one."
+            else "Of the same run, worst first; those before, the worst of all, were told one by one."
         ),
         lines=lines,
         unlisted=max(count - DIGEST_LINES, 0),
