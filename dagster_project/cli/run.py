@@ -12,7 +12,7 @@ import click
 from dagster_project.cli import exit_codes
 from dagster_project.cli.alerts import alerts_of
 from dagster_project.cli.incidents import MARKS, closes, read_incidents
-from dagster_project.cli.warehouse_file import absent_file
+from dagster_project.cli.warehouse_file import NoWarehouse, absent_file
 from dagster_project.core.gate import NOT_COMPLETE
 from dagster_project.core.load import load_workspace
 from dagster_project.core.message import shown, visible
@@ -35,7 +35,7 @@ def run_run(*, from_day: date | None, to_day: date | None, as_of: datetime | Non
     # told as lost.
     no_file = absent_file(settings)
     if no_file is not None:
-        raise click.UsageError(no_file)
+        raise NoWarehouse(no_file)
     # Held to the last line, so that what is told is what this run found.
     with run_lock(settings.state_dir, "recon run", waiting=say_waiting):
         try:
