@@ -300,6 +300,8 @@ def test_a_run_launched_in_the_past_breaks_before_it_reads(
 ) -> None:
     for name, value in clean.environment.items():
         monkeypatch.setenv(name, value)
+    # For the life of a process, which here is that of other tests too.
+    monkeypatch.setattr("dagster_project.resources.reconciliation.quicken_sqlite", lambda: None)
 
     def launch(as_of: datetime, **config: bool) -> None:
         launched = Reconciliation(as_of=as_of.isoformat(), **config)
