@@ -3,9 +3,12 @@
     case
         when {{ expression }} is null then null
         when {{ expression }} = '' then 'empty'
-        when {{ matches(expression, "'[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}'") }} then 'uuid'
-        when {{ matches(expression, "'[^@]+@[^@]+'") }} then 'email'
-        when {{ matches(expression, "'[0-9]+'") }} then 'integer'
+        when
+            length({{ expression }}) = 36
+            and {{ matches(expression, "'[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}'") }}
+            then 'uuid'
+        when {{ expression }} like '%@%' and {{ matches(expression, "'[^@]+@[^@]+'") }} then 'email'
+        when substr({{ expression }}, 1, 1) between '0' and '9' and {{ matches(expression, "'[0-9]+'") }} then 'integer'
         else 'other'
     end
 {%- endmacro %}

@@ -11,7 +11,27 @@ with
 
 kept as {{ not_kept() }} (
     select
-        messages.*,
+        -- One message in forty is kept, of every block of the table: each column costs as if all of it were read
+        -- (of 75 million: 9.0 s of processor with all of them, 2026-11-29).
+        messages.message_key,
+        messages.message_id,
+        messages.source,
+        messages.event_text,
+        messages.user_id,
+        messages.anonymous_id,
+        messages.timestamp,
+        messages.received_at,
+        messages.sent_at,
+        messages.original_timestamp,
+        messages.app_version,
+        messages.library_version,
+        messages.user_shape,
+        messages.has_user_id,
+        messages.has_anonymous_id,
+        messages.format_misses,
+        messages.consent_denied,
+        messages.received_day,
+        messages.landed_position,
         {%- if carried.days %}
         -- What nobody asks on a carried day is no part of this step there.
         case

@@ -23,14 +23,6 @@ missing as (
         )
 ),
 
-forms as (
-    select destination, message_key, message_id, lower(right(message_id, 36)) as form from missing
-    union
-    select destination, message_key, message_id, {{ uuid_inside('message_id') }} as form from missing
-    union
-    select destination, message_key, message_id, {{ sha256_hex('message_id') }} as form from missing
-),
-
 unexpected as (
     select
         differences.destination,
@@ -41,6 +33,31 @@ unexpected as (
     from {{ ref('int_id_differences') }} as differences
     inner join {{ ref('int_ids') }} as ids on differences.message_key = ids.message_key
     where not differences.wanted
+),
+
+sought as (
+    select form from unexpected
+    union
+    select uuid_form as form from unexpected
+),
+
+-- Nearly all that is missing is a loss and has no other form: it is left out before its forms are kept and joined
+-- (4.7 of 5.5 s of processor at a million, 2026-11-29).
+likely as {{ kept_once() }} (
+    select destination, message_key, message_id
+    from missing
+    where
+        lower(right(message_id, 36)) in (select s.form from sought as s)
+        or {{ uuid_inside('message_id') }} in (select s.form from sought as s)
+        or {{ sha256_hex('message_id') }} in (select s.form from sought as s)
+),
+
+forms as (
+    select destination, message_key, message_id, lower(right(message_id, 36)) as form from likely
+    union
+    select destination, message_key, message_id, {{ uuid_inside('message_id') }} as form from likely
+    union
+    select destination, message_key, message_id, {{ sha256_hex('message_id') }} as form from likely
 ),
 
 pairs as (
