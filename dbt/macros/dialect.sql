@@ -65,6 +65,31 @@
     (sum({{ expression }}) <> bitor_agg({{ expression }}))
 {%- endmacro %}
 
+{#
+  The values of an expression that come more than once in a relation, each once, as a query with one column; nulls left out.
+#}
+{% macro repeated_values(relation, expression, column) -%}
+    {{ return(adapter.dispatch('repeated_values')(relation, expression, column)) }}
+{%- endmacro %}
+{#- Keys that hardly ever repeat are put in order in half the time in which they are grouped: 2.0 instead of 4.0 s of
+    processor for 15 million (2026-11-29). -#}
+{% macro duckdb__repeated_values(relation, expression, column) -%}
+    select distinct {{ column }}
+    from (
+        select {{ expression }} as {{ column }}, lag({{ expression }}) over (order by {{ expression }}) as the_one_before
+        from {{ relation }}
+    ) as ordered
+    where {{ column }} = the_one_before
+{%- endmacro %}
+{#- Without a partition one node would have to put all of them in order. -#}
+{% macro snowflake__repeated_values(relation, expression, column) -%}
+    select {{ expression }} as {{ column }}
+    from {{ relation }}
+    where {{ expression }} is not null
+    group by 1
+    having count(*) > 1
+{%- endmacro %}
+
 {# Wall-clock time in an IANA zone of a naive UTC timestamp. #}
 {% macro local_time(utc, zone) -%}
     {{ return(adapter.dispatch('local_time')(utc, zone)) }}

@@ -156,6 +156,19 @@ def _keys_and_bits() -> Iterator[Row]:
             expected,
         )
     yield Row("some_bit_twice", "'not ' ~ some_bit_twice(bit('a'))", ({"a": ("whole", 3)},), True)
+    for values, expected in (
+        ((1, 2, 3), None),
+        ((7, 1, 7, 7, None, None), 7),  # once, however often it comes; and a null is no value
+        ((4, 8, 4, 8), 12),
+    ):
+        listed = " union all ".join(f"select {'null' if n is None else n}" for n in (None, *values))
+        yield Row(
+            "repeated_values",
+            f"'(select sum(r.v) from (' ~ repeated_values('(select cast(x as bigint) as x from ({listed}) as i (x)) as n',"
+            " 'x', 'v') ~ ') as r)'",
+            ({"a": ("whole", 1)},),
+            expected,
+        )
 
 
 def _clocks() -> Iterator[Row]:

@@ -14,11 +14,7 @@ staged as {{ not_kept() }} (
 ),
 
 repeated as (
-    select {{ row_key('message_id') }} as message_key
-    from staged
-    where message_id is not null
-    group by 1
-    having count(*) > 1
+    {{ repeated_values('staged', row_key('message_id'), 'message_key') }}
 ),
 
 keyed as {{ not_kept() }} (
