@@ -140,6 +140,12 @@ class ReconProject:
         self, messages: Iterable[Message], deliveries: Iterable[Delivery], counts: Iterable[Count] = ()
     ) -> None:
         """Make these rows the ones that Segment and the exports hold; what was there before is gone."""
+        with self.warehouse.held():  # opening and closing the file for each table took longer than writing it
+            self._land(messages, deliveries, counts)
+
+    def _land(
+        self, messages: Iterable[Message], deliveries: Iterable[Delivery], counts: Iterable[Count]
+    ) -> None:
         self.landed = {
             "messages": list(messages),
             "deliveries": list(deliveries),
@@ -180,6 +186,10 @@ class ReconProject:
 
     def land_more(self, messages: Iterable[Message], deliveries: Iterable[Delivery]) -> None:
         """Append these rows to what Segment and the exports hold, as a loader does."""
+        with self.warehouse.held():
+            self._land_more(messages, deliveries)
+
+    def _land_more(self, messages: Iterable[Message], deliveries: Iterable[Delivery]) -> None:
         more = {"messages": list(messages), "deliveries": list(deliveries)}
         for source in self.workspace.sources:
             rows = [
@@ -281,6 +291,10 @@ class ReconProject:
 
         A day that is read again knows where its rows lie now, one that stays as it was need not.
         """
+        with self.warehouse.held():
+            return self._tables()
+
+    def _tables(self) -> dict[str, Counter[tuple[Any, ...]]]:
         columns = self.warehouse.frame(
             "select table_schema || '.' || table_name as name, column_name as held "
             "from information_schema.columns where table_schema like 'reconciliation%' "

@@ -17,6 +17,7 @@ from typing import Any
 
 from dagster_project.core.contracts import Workspace
 from dagster_project.generate.dbt_models import MARK, dbt_files
+from dagster_project.resources.dbt_models import quicken_models
 from dagster_project.resources.dbt_start import quicken_start
 from dagster_project.resources.query_tag import VARIABLE, query_tag
 
@@ -185,6 +186,7 @@ class DbtProject:
         from dbt.cli.main import dbtRunner  # slow to import (1.3 s), so only where dbt really runs
 
         quicken_start()
+        quicken_models()
         started = time.monotonic()
         log_path = self.rendered / "logs"
         common = [

@@ -27,8 +27,9 @@ def build(tmp_path: Path) -> Build:
 
 def disagreements(project: ReconProject, as_of: datetime) -> list[str]:
     """Where the tables differ from the reference's books: table, key, what each says."""
-    reference, tables = project.expected(as_of), project.books()
-    found = [f"counted otherwise than read: {each}" for each in _miscounted(project)]
+    with project.warehouse.held():
+        reference, tables = project.expected(as_of), project.books()
+        found = [f"counted otherwise than read: {each}" for each in _miscounted(project)]
     for name in ("cells", "not_expected", "delivery_names", "differences"):
         said, held = getattr(reference, name), getattr(tables, name)
         for key in sorted(said.keys() | held.keys(), key=str):

@@ -20,6 +20,15 @@ def test_the_first_line_of_a_file_says_its_one_job(path):
     assert path.read_text("utf-8").startswith('"""'), "begin the file with a docstring that says its one job"
 
 
+def test_the_files_that_are_run_first_are_there(pytestconfig):
+    (told,) = [plugin for plugin in pytestconfig.pluginmanager.get_plugins() if hasattr(plugin, "LONG")]
+    assert [name for name in told.LONG if not (ROOT / "tests" / name).is_file()] == []
+    assert len(set(told.LONG)) == len(told.LONG)
+    assert {"loadfile", "--no-loadscope-reorder"} <= set(
+        pytestconfig.getini("addopts")
+    )  # xdist would sort by number
+
+
 def test_no_package_shadows_a_library():
     assert list((ROOT / "dbt").rglob("__init__.py")) == []
     assert list((ROOT / "tests").rglob("__init__.py")) == []

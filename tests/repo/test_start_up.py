@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from dbt.compilation import Linker
 from dbt.plugins.manager import PluginManager
-from dbt_common.clients.jinja import get_template
+from dbt_common.clients.jinja import MacroFuzzEnvironment, get_template
 from jinja2 import Environment
 
 from dagster_project.resources.dbt import DbtFailed, DbtProject
@@ -104,6 +104,37 @@ def test_no_template_is_compiled_and_no_graph_linked_twice_in_a_process(
     compiled.clear()
     project.run(["limits"])
     assert (compiled, len(linked)) == ([], 1)
+
+
+def test_a_macro_is_parsed_once_a_process_and_calls_what_it_called(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+    parse = MacroFuzzEnvironment._parse
+
+    def counted(environment: MacroFuzzEnvironment, source: str, *told: Any) -> Any:
+        parsed.append(source)
+        return parse(environment, source, *told)
+
+    def macros() -> dict[str, tuple[str, list[str]]]:
+        shutil.rmtree(folder / "dbt" / "target")
+        project = tiny(folder)
+        assert commands(project) == ["parse"]
+        return {
+            name: (macro.macro_sql, macro.depends_on.macros)
+            for name, macro in project.manifest().macros.items()
+        }
+
+    monkeypatch.setattr("dagster_project.resources.dbt_start._trees", {})
+    monkeypatch.setattr(MacroFuzzEnvironment, "_parse", counted)
+    first = macros()
+    twice = {each for each in parsed if parsed.count(each) > 1}
+    assert len(parsed) > 500
+    assert len(twice) < 20  # those that are compiled for the parse as well
+    parsed.clear()
+    assert macros() == first
+    assert parsed == []
+    assert sum(len(calls) for _, calls in first.values()) > 500
 
 
 def test_a_cycle_is_found_though_an_earlier_graph_had_none(folder: Path) -> None:
