@@ -196,6 +196,7 @@ class WarehouseWitness:
                         and not (c.needs_anonymous_id and not m.has_anonymous_id)
                         and {_BITS_AND[dialect].format("m.format_misses", "c.format_bits")} = 0
                         and {_BITS_AND[dialect].format("m.consent_denied", "c.consent_bit")} = 0"""
+
         def placed(messages: str) -> str:
             """The messages of a relation with the segment of time that they stand in."""
             return f"""

@@ -95,4 +95,6 @@ inner join messages on unanswered.message_key = messages.message_key
 left join {{ ref('int_ids') }} as ids on unanswered.message_key = ids.message_key
 left join waiting_days on unanswered.destination = waiting_days.destination and unanswered.day = waiting_days.day
 left join waiting_slots
-    on unanswered.destination = waiting_slots.destination and {{ quarter_hour('messages.received_at') }} = waiting_slots.slot
+    on
+        unanswered.destination = waiting_slots.destination
+        and {{ quarter_hour('messages.received_at') }} = waiting_slots.slot
