@@ -25,7 +25,7 @@ id_bits as (
 ),
 
 {% if carried.days -%}
-asked as {{ kept_once() }} (
+asked as {{ kept_once() }} (  -- noqa: ST03
     select
         expected.*,
         {{ bits_and('expected.want', 'id_bits.bits') }} as want_id
