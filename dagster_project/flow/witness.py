@@ -78,8 +78,9 @@ class _Asked:
     @property
     def binds(self) -> int:
         days = sum(len(_utc_days(stretch)) for stretch in self.stretches)
-        # Seven of the contract; three a piece and four where it is cut, at midnight and by the others' zones.
-        return 8 + 14 * days + 2 * max(1, len(self.question.events))
+        # Seven of the contract; three a piece and four where it is cut, at midnight and by the others' zones; a day is
+        # named twice more for the messages that are picked.
+        return 8 + 16 * days + 2 * max(1, len(self.question.events))
 
 
 class WarehouseWitness:
@@ -258,8 +259,8 @@ class WarehouseWitness:
             sent as (
                 {placed(f"{WORK}.int_messages")}
             ),
-            -- Those that are lost or break the plan, looked for first: of the days' messages DuckDB expects a few hundred,
-            -- for the segments are few, and put all of them into memory to join them (9.9 and then 4.8 s of processor
+            -- Those that are lost or break the plan, looked for first: DuckDB expects a few hundred messages of these
+            -- days, for the segments are few, and put all of them into memory to join them (9.9 and then 4.8 s of processor
             -- at 14 million, 2026-11-29).
             picked as {_JOINED_FIRST[dialect]} (
                 select m.*

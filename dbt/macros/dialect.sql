@@ -72,7 +72,8 @@
     {{ return(adapter.dispatch('repeated_values')(relation, expression, column)) }}
 {%- endmacro %}
 {#- Keys that hardly ever repeat are put in order in half the time in which they are grouped: 2.0 instead of 4.0 s of
-    processor for 15 million (2026-11-29). -#}
+    processor for 15 million. Where they do not fit into memory it takes longer: 1.3 instead of 0.4 s for 2 million within
+    100 MB (2026-11-29). -#}
 {% macro duckdb__repeated_values(relation, expression, column) -%}
     select distinct {{ column }}
     from (
