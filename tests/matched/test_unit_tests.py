@@ -223,7 +223,7 @@ CHANGES = {
         ("is not null or waiting_slots", "is not null and waiting_slots"),
         (" and unanswered.day = waiting_days.day", ""),
         ("unanswered.destination = waiting_days.destination and ", ""),
-        ("unanswered.destination = waiting_slots.destination and ", ""),
+        ("unanswered.destination = waiting_slots.destination\n        and ", ""),
         (" and differences.slot = slots.slot", ""),
         ("coalesce(messages.message_id, ids.message_id)", "messages.message_id"),
         ("    where step_bits <> 0\n", ""),
