@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from typing import Any
 
@@ -78,10 +79,15 @@ def test_a_thousand_rules_that_unfold_a_little_are_refused_together() -> None:
     for number in range(1000):
         made = with_definitions(levels, p={"$ref": "#/definitions/11"})
         rules.append({**made, "key": f"E{number}"})
-    started = time.process_time()
-    _, problems = parse_plan(rules)
+    gc.disable()  # or it is timed as well how much other tests of this process have left to be gone through
+    try:
+        started = time.process_time()
+        _, problems = parse_plan(rules)
+        spent = time.process_time() - started
+    finally:
+        gc.enable()
     assert "unfold to more than" in problems[0].fact
-    assert time.process_time() - started < 10
+    assert spent < 10
 
 
 def test_an_enum_of_thousands_of_values_is_refused() -> None:
