@@ -260,8 +260,8 @@ class WarehouseWitness:
                 {placed(f"{WORK}.int_messages")}
             ),
             -- Those that are lost or break the plan, looked for first: DuckDB expects a few hundred messages of these
-            -- days, for the segments are few, and put all of them into memory to join them (9.9 and then 4.8 s of processor
-            -- at 14 million, 2026-11-29).
+            -- days, for the segments are few, and put all of them into memory to join them (9.9 s of processor at 14 million,
+            -- and 4.8 since, 2026-11-29).
             picked as {_JOINED_FIRST[dialect]} (
                 select m.*
                 from {WORK}.int_messages as m

@@ -439,7 +439,7 @@ select * from (
 
 {#
   The slot of a row of `messages` by a clock; null unless a destination counts by it, which keeps groups few. A constant
-  then: as a question to the table of destinations it took 2 of 36 s of processor in int_matches (2026-11-29).
+  then: three questions a row to the table of destinations took 1.2 s of int_matches' operators at 18 million (2026-11-29).
 #}
 {% macro slot_in_use(clock, messages) -%}
     {%- if clock in destination_clocks() -%} {{ quarter_hour(messages ~ '.' ~ clock) }}

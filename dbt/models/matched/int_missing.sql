@@ -4,7 +4,7 @@
 -#}
 with
 
--- A zone's wall clock, and when its day is complete, are looked up once a slot or day and not once a row: 2.5 of 8 s of
+-- A zone's wall clock, and when its day is complete, are looked up once a slot or day and not once a row: 2.5 of 7 s of
 -- the model's operators at a million rows (2026-11-29).
 slots as (
     select

@@ -42,7 +42,7 @@ sought as (
 ),
 
 -- Nearly all that is missing is a loss and has no other form: it is left out before its forms are kept and joined
--- (4.7 of 5.5 s of processor at a million, 2026-11-29).
+-- (5.5 to 2.7 s of processor at a million, 2026-11-29).
 likely as {{ kept_once() }} (
     select destination, message_key, message_id
     from missing
