@@ -47,17 +47,16 @@ likely as {{ kept_once() }} (
     select destination, message_key, message_id
     from missing
     where
-        lower(right(message_id, 36)) in (select s.form from sought as s)
-        or {{ uuid_inside('message_id') }} in (select s.form from sought as s)
-        or {{ sha256_hex('message_id') }} in (select s.form from sought as s)
+        {%- for form in changed_forms('message_id') %}
+        {{ 'or ' if not loop.first }}{{ form }} in (select s.form from sought as s)
+        {%- endfor %}
 ),
 
 forms as (
-    select destination, message_key, message_id, lower(right(message_id, 36)) as form from likely
-    union
-    select destination, message_key, message_id, {{ uuid_inside('message_id') }} as form from likely
-    union
-    select destination, message_key, message_id, {{ sha256_hex('message_id') }} as form from likely
+    {%- for form in changed_forms('message_id') %}
+    select destination, message_key, message_id, {{ form }} as form from likely
+    {{ 'union' if not loop.last }}
+    {%- endfor %}
 ),
 
 pairs as (
