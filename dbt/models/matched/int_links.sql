@@ -222,12 +222,12 @@ changed_losses as {{ kept_once() }} (
         losses.destination in (select u.destination from unexpected as u)
         and (
             {%- for form in changed_forms('losses.message_id') %}
-            {{ 'or ' if not loop.first }}{{ form }} in (select s.form from sought as s)
+            {{ form }} in (select s.form from sought as s){{ ' or' if not loop.last }}
             {%- endfor %}
         )
 ),
 
-changed_pairs as (
+changed_pairs as (  -- noqa: ST03
     {%- for form in changed_forms('losses.message_id') %}
     select
         losses.destination,

@@ -47,9 +47,12 @@ likely as {{ kept_once() }} (
     select destination, message_key, message_id
     from missing
     where
-        {%- for form in changed_forms('message_id') %}
-        {{ 'or ' if not loop.first }}{{ form }} in (select s.form from sought as s)
-        {%- endfor %}
+        message_id is not null
+        and (
+            {%- for form in changed_forms('message_id') %}
+            {{ form }} in (select s.form from sought as s){{ ' or' if not loop.last }}
+            {%- endfor %}
+        )
 ),
 
 forms as (
