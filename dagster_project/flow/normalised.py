@@ -108,7 +108,9 @@ def _read_messages(context: RunContext) -> list[ModelResult]:
 
 def _received_before_known(context: RunContext) -> bool:
     later = context.warehouse.frame(
-        f"select count(*) as n from {WORK}.int_known_copies where received_at > landed_received_at"
+        f"select count(*) as n from {WORK}.int_known_copies where received_at > landed_received_at "
+        # As int_messages puts them in order.
+        "or (received_at = landed_received_at and source > landed_source)"
     )
     return bool(later["n"].iloc[0])
 

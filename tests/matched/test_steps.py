@@ -220,10 +220,14 @@ def test_of_a_table_that_only_grew_only_new_rows_are_read(
 
 
 @pytest.mark.dbt
+@pytest.mark.parametrize("known", ["m5", "m6"], ids=["before", "at once, by a source that comes first"])
 def test_a_new_row_received_before_its_known_copy_has_the_days_read_whole(
-    begun: ReconProject, grown: list[str]
+    begun: ReconProject, grown: list[str], known: str
 ) -> None:
-    begun.land_more([Message("ios", "m5", "Read", at(4), timestamp=at(4))], [])
+    landed = {each.message_id: each for each in begun.landed["messages"] if isinstance(each, Message)}
+    assert landed[known].source == "web"
+    when = at(4) if known == "m5" else landed[known].received_at
+    begun.land_more([Message("ios", known, "Read", when, timestamp=when)], [])
     begun.run(AS_OF + HOUR, until="published")
     assert "ios" in grown
     assert disagreements(begun, AS_OF + HOUR) == []

@@ -15,7 +15,8 @@ select
     known.source,
     known.received_day,
     known.received_at,
-    staged.received_at as landed_received_at
+    staged.received_at as landed_received_at,
+    staged.source as landed_source
 from {{ earlier_messages() }} as known
 inner join staged on known.message_key = {{ row_key('staged.message_id') }}
 where
