@@ -31,6 +31,7 @@ WINDOWS: Final = {
     "run_export_days": "export days that the run reads",
     "again_received_days": "days of receipt that are read again; adds what has come to the others",
     "again_export_days": "export days that are read again; adds what has come to the others",
+    "again_keyed_export_days": "export days that are read again; adds what has come to the others",
     "open_days": "each destination's days that are reconciled",
     "workspace_days": "the workspace's days that are reconciled",
     "named_days": "the workspace's days that are open",

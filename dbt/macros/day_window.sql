@@ -81,7 +81,8 @@
   `source` mean the model itself, and the condition would quietly select the wrong rows.
     received_days   rows of a source's UTC days of received_at that this step reads again; run_received_days: the run
     export_days     rows of a destination's days that this step reads again; run_export_days: the run
-    again_received_days, again_export_days  those of them whose rows are all read again, and not only new ones
+    again_received_days, again_export_days  those of them whose rows are all read again, and not only new ones;
+                    again_keyed_export_days: of a table that keeps the key of its destination
     step_days       rows of a destination's days that this step matches again; matched_days: of all destinations;
                     anew_days: those of them that are not carried on from what was matched before
     open_days       rows of a destination's days that are reconciled again
@@ -120,6 +121,12 @@
             'd.source = <table>.source and d.day = <table>.received_day',
         ),
         'again_export_days': ('input_export_days', 'd.after_position is null', 'day', a_destinations),
+        'again_keyed_export_days': (
+            'input_export_days',
+            'd.after_position is null',
+            'day',
+            row_key('d.destination') ~ ' = <table>.destination_key and d.day = <table>.day',
+        ),
         'step_days': ('input_step_days', '', 'day', a_destinations),
         'anew_days': (
             'input_step_days',

@@ -39,7 +39,7 @@ CHANGES = {
         ("    and {{ on_window_days('messages.received_day', 'run_received_days') }}\n", ""),
         ("    and {{ on_slots(stretches) }}\n", ""),
         ("deliveries.landed_position > days.after_position", "deliveries.landed_position is not null"),
-        ("deliveries.destination = days.destination and ", ""),
+        ("deliveries.destination_key = {{ row_key('days.destination') }} and ", ""),
         ("deliveries.delivery_key is not null and {{ on_carried_days('deliveries.day', carried) }}", "true"),
         (" and {{ on_carried_days('deliveries.day', carried) }}", ""),
         ("from {{ earlier_day_matches() }}\nwhere", "from {{ earlier_day_matches() }}\nwhere true or"),
@@ -86,12 +86,22 @@ CHANGES = {
         ("sum(deliveries.deliveries)", "count(*)"),
         (" and destinations.matching = 'counts'", ""),
     ],
-    "int_deliveries": [("when destinations.matching = 'user_time' then", "when true then")],
+    "int_deliveries": [
+        ("when destinations.matching = 'user_time' then", "when true then"),
+        ("row_key('staged.destination')", "row_key('staged.event_name')"),
+        ("row_key('staged.event_name')", "row_key('lower(staged.event_name)')"),
+    ],
     "int_delivery_counts": [
         (" and deliveries.day = days.day", ""),
         ("    and {{ read_by_this_run('deliveries') }}\n", ""),
         ("count(*) - count(deliveries.delivery_key)", "count(deliveries.delivery_key)"),
-        ("    deliveries.event_name,\n", "    min(deliveries.event_name) as event_name,\n"),
+        ("        deliveries.name_key,\n", "        deliveries.destination_key as name_key,\n"),
+        ("deliveries.destination_key = {{ row_key('days.destination') }} and ", ""),
+        ("where name_key not in (select k", "where name_key in (select k"),
+        ("        and {{ on_window_days('earlier.day', 'export_days', before=7, after=7) }}\n", ""),
+        ("        select name_key, event_name from known\n        union all\n", ""),
+        ("        union all\n        select name_key, event_name from landed\n", ""),
+        ("left join names", "inner join names"),
     ],
     "int_delivery_hours_daily": [
         (" and deliveries.day = open_days.day", ""),
@@ -142,7 +152,9 @@ CHANGES = {
     ],
     "int_kept_deliveries": [
         ("after=reach", "after=reach - 1"),
-        ("deliveries.destination = window_days.destination and ", ""),
+        ("deliveries.destination_key = {{ row_key('window_days.destination') }} and ", ""),
+        ("        and deliveries.name_key = {{ row_key('route_names.event_name') }}\n", ""),
+        ("deliveries.destination_key = {{ row_key('route_names.destination') }}\n        and ", ""),
         ("    and destinations.matching = 'message_id'\n", ""),
         ("matches.message_key is not null\n    )", "matches.message_key is not null\n    ) is not false"),
     ],
@@ -157,6 +169,8 @@ CHANGES = {
     "int_leaving_days": [
         ("where matching = 'message_id'", ""),
         ("add_days('max(day)', var('reach_days'))", "add_days('max(day)', 30)"),
+        ("deliveries.destination_key = {{ row_key('days.destination') }} and ", ""),
+        ("deliveries.destination_key = {{ row_key('destinations.destination') }}", "true"),
     ],
     "int_links": [
         ("where not (found.on_one_day and coalesce(open_days.in_scope, false))", ""),
@@ -311,6 +325,9 @@ CHANGES = {
     "int_window_deliveries": [
         (">= window_days.opens", "> window_days.opens"),
         ("< window_days.closes", "<= window_days.closes"),
+        ("deliveries.destination_key = {{ row_key('window_days.destination') }}\n        and ", ""),
+        ("        and deliveries.name_key = {{ row_key('route_names.event_name') }}\n", ""),
+        ("deliveries.destination_key = {{ row_key('route_names.destination') }}\n        and ", ""),
     ],
     "int_window_expected": [
         ("bits_and(bits_without('routed', 'no_identifier'), ", "bits_and('routed', "),

@@ -25,7 +25,7 @@ union
 select deliveries.delivery_key as message_key
 from {{ ref('int_deliveries') }} as deliveries
 inner join {{ source('inputs', 'run_export_days') }} as days
-    on deliveries.destination = days.destination and deliveries.day = days.day
+    on deliveries.destination_key = {{ row_key('days.destination') }} and deliveries.day = days.day
 where
     deliveries.delivery_key is not null and {{ on_carried_days('deliveries.day', carried) }}
     and deliveries.landed_position > days.after_position

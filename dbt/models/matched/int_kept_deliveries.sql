@@ -6,20 +6,21 @@
 {{ config(materialized='table') }}
 {%- set reach = var('reach_days') | int + 1 %}
 select
-    deliveries.destination,
+    destinations.destination,
     deliveries.day,
-    deliveries.event_name,
     deliveries.delivery_key,
     deliveries.landed_position,
     route_names.event,
     window_days.day is not null as in_step
 from {{ ref('int_deliveries') }} as deliveries
 inner join {{ source('inputs', 'input_destinations') }} as destinations
-    on deliveries.destination = destinations.destination
+    on deliveries.destination_key = {{ row_key('destinations.destination') }}
 left join {{ ref('int_route_names') }} as route_names
-    on deliveries.destination = route_names.destination and deliveries.event_name = route_names.event_name
+    on
+        deliveries.destination_key = {{ row_key('route_names.destination') }}
+        and deliveries.name_key = {{ row_key('route_names.event_name') }}
 left join {{ ref('int_window_days') }} as window_days
-    on deliveries.destination = window_days.destination and deliveries.day = window_days.day
+    on deliveries.destination_key = {{ row_key('window_days.destination') }} and deliveries.day = window_days.day
 where
     {{ on_window_days('deliveries.day', 'step_days', before=reach, after=reach) }}
     and destinations.matching = 'message_id'

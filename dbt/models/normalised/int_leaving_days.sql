@@ -48,21 +48,21 @@ other_messages as (
 ),
 
 read_deliveries as (
-    select deliveries.destination, deliveries.delivery_key
+    select destinations.destination, deliveries.delivery_key
     from {{ ref('int_deliveries') }} as deliveries
     inner join {{ source('inputs', 'run_export_days') }} as days
-        on deliveries.destination = days.destination and deliveries.day = days.day
-    inner join destinations on deliveries.destination = destinations.destination
+        on deliveries.destination_key = {{ row_key('days.destination') }} and deliveries.day = days.day
+    inner join destinations on deliveries.destination_key = {{ row_key('destinations.destination') }}
     where deliveries.delivery_key is not null and {{ on_window_days('deliveries.day', 'run_export_days') }}
 ),
 
 other_deliveries as (
-    select deliveries.destination, deliveries.day, deliveries.delivery_key
+    select destinations.destination, deliveries.day, deliveries.delivery_key
     from {{ ref('int_deliveries') }} as deliveries
-    inner join destinations on deliveries.destination = destinations.destination
+    inner join destinations on deliveries.destination_key = {{ row_key('destinations.destination') }}
     cross join bounds
     left join {{ source('inputs', 'run_export_days') }} as days
-        on deliveries.destination = days.destination and deliveries.day = days.day
+        on deliveries.destination_key = {{ row_key('days.destination') }} and deliveries.day = days.day
     where
         days.day is null
         and deliveries.delivery_key is not null
