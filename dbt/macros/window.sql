@@ -327,7 +327,7 @@ inner join {{ ref('int_window_days') }} as window_days
 left join {{ ref('int_route_names') }} as route_names
     on
         deliveries.destination_key = {{ row_key('route_names.destination') }}
-        and deliveries.name_key = {{ row_key('route_names.event_name') }}
+        and deliveries.event_name = route_names.event_name
 {% endmacro %}
 
 {#
@@ -437,18 +437,6 @@ select * from (
 {# One macro each, so that a unit test can put rows of its own in the place of either. #}
 {% macro earlier_day_matches() -%} {{ earlier_table('int_day_matches') }} {%- endmacro %}
 {% macro earlier_differences() -%} {{ earlier_table('int_differences') }} {%- endmacro %}
-
-{# The deliveries that earlier runs and steps counted, for int_delivery_counts itself; none before there are some. #}
-{% macro earlier_delivery_counts() -%}
-    {%- set earlier = earlier_table('int_delivery_counts') -%}
-    {%- if execute and load_relation(earlier) is not none -%} {{ earlier }}
-    {%- else -%}
-    (
-        select cast(null as date) as day, cast(null as varchar) as event_name
-        where 1 = 0
-    )
-    {%- endif -%}
-{%- endmacro %}
 
 {#
   What an earlier run found to be lost on days that are carried on, and nobody asks again: rows of int_differences. Such a

@@ -40,12 +40,12 @@ def disagreements(project: ReconProject, as_of: datetime) -> list[str]:
 
 def _miscounted(project: ReconProject) -> list[tuple[Any, ...]]:
     """Hours whose deliveries int_delivery_counts, which adds up over runs, does not count as int_deliveries holds them."""
-    keys = "day, destination_key, hour, name_key"
+    keys = "day, destination_key, hour, event_name"
     rows = project.frame(
         f"select {keys}, sum(deliveries) as deliveries, sum(without_id) as without_id from ("
-        "select day, hash(destination) as destination_key, hour, hash(event_name) as name_key, deliveries, without_id "
+        "select day, hash(destination) as destination_key, hour, event_name, deliveries, without_id "
         f"from {WORK}.int_delivery_counts union all "
-        "select day, destination_key, extract(hour from event_time), name_key, -1, "
+        "select day, destination_key, extract(hour from event_time), event_name, -1, "
         f"case when delivery_key is null then -1 else 0 end from {WORK}.int_deliveries where day is not null"
         f") as both_ways group by {keys} having sum(deliveries) <> 0 or sum(without_id) <> 0"
     )

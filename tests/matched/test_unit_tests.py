@@ -89,19 +89,13 @@ CHANGES = {
     "int_deliveries": [
         ("when destinations.matching = 'user_time' then", "when true then"),
         ("row_key('staged.destination')", "row_key('staged.event_name')"),
-        ("row_key('staged.event_name')", "row_key('lower(staged.event_name)')"),
     ],
     "int_delivery_counts": [
         (" and deliveries.day = days.day", ""),
         ("    and {{ read_by_this_run('deliveries') }}\n", ""),
         ("count(*) - count(deliveries.delivery_key)", "count(deliveries.delivery_key)"),
-        ("        deliveries.name_key,\n", "        deliveries.destination_key as name_key,\n"),
+        ("    deliveries.event_name,\n", "    min(deliveries.event_name) as event_name,\n"),
         ("deliveries.destination_key = {{ row_key('days.destination') }} and ", ""),
-        ("where name_key not in (select k", "where name_key in (select k"),
-        ("        and {{ on_window_days('earlier.day', 'export_days', before=7, after=7) }}\n", ""),
-        ("        select name_key, event_name from known\n        union all\n", ""),
-        ("        union all\n        select name_key, event_name from landed\n", ""),
-        ("left join names", "inner join names"),
     ],
     "int_delivery_hours_daily": [
         (" and deliveries.day = open_days.day", ""),
@@ -153,7 +147,7 @@ CHANGES = {
     "int_kept_deliveries": [
         ("after=reach", "after=reach - 1"),
         ("deliveries.destination_key = {{ row_key('window_days.destination') }} and ", ""),
-        ("        and deliveries.name_key = {{ row_key('route_names.event_name') }}\n", ""),
+        ("        and deliveries.event_name = route_names.event_name\n", ""),
         ("deliveries.destination_key = {{ row_key('route_names.destination') }}\n        and ", ""),
         ("    and destinations.matching = 'message_id'\n", ""),
         ("matches.message_key is not null\n    )", "matches.message_key is not null\n    ) is not false"),
@@ -326,7 +320,7 @@ CHANGES = {
         (">= window_days.opens", "> window_days.opens"),
         ("< window_days.closes", "<= window_days.closes"),
         ("deliveries.destination_key = {{ row_key('window_days.destination') }}\n        and ", ""),
-        ("        and deliveries.name_key = {{ row_key('route_names.event_name') }}\n", ""),
+        ("        and deliveries.event_name = route_names.event_name\n", ""),
         ("deliveries.destination_key = {{ row_key('route_names.destination') }}\n        and ", ""),
     ],
     "int_window_expected": [

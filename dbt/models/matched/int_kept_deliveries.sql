@@ -18,7 +18,7 @@ inner join {{ source('inputs', 'input_destinations') }} as destinations
 left join {{ ref('int_route_names') }} as route_names
     on
         deliveries.destination_key = {{ row_key('route_names.destination') }}
-        and deliveries.name_key = {{ row_key('route_names.event_name') }}
+        and deliveries.event_name = route_names.event_name
 left join {{ ref('int_window_days') }} as window_days
     on deliveries.destination_key = {{ row_key('window_days.destination') }} and deliveries.day = window_days.day
 where
