@@ -2,8 +2,8 @@
 
 A day whose tables only grew by a few rows has most of its matches already. What a step found of a day is kept in
 `int_day_matches`, with a note of which landed rows it was made of; where a later run knows the new rows by their position
-(see flow/growth.py), it takes that up and matches the new keys, those that differed, and no others: what is lost stays
-lost until a row says otherwise. Everything else, and every doubt, has the day matched anew.
+(see flow/growth.py), it takes that up and matches the new keys, those that differed, and no others. Everything else,
+and every doubt, has the day matched anew.
 """
 
 from __future__ import annotations
@@ -157,10 +157,7 @@ class Carrying:
             if day >= self._oldest:
                 of_day.setdefault(day, []).append(destination)
         frame = pd.DataFrame(
-            [
-                (day, json.dumps(sorted(names)), self._now, self._context.as_of)
-                for day, names in of_day.items()
-            ],
+            [(day, json.dumps(sorted(names)), self._now) for day, names in of_day.items()],
             columns=list(TABLES["state_carried"]),
         )
         self._context.warehouse.append(f"{WORK}.state_carried", frame)
@@ -189,11 +186,7 @@ class Carrying:
         warehouse.execute(f"delete from {WORK}.int_day_matches where day < :oldest", oldest=self._oldest)
 
     def _kept(self) -> dict[date, tuple[set[str], str]]:
-        # What has been lost as of then may be pending as of an earlier time.
-        frame = self._context.warehouse.frame(
-            f"select * from {WORK}.state_carried where as_of <= cast(:as_of as timestamp)",
-            as_of=self._context.as_of.isoformat(sep=" "),
-        )
+        frame = self._context.warehouse.frame(f"select * from {WORK}.state_carried")
         return {
             as_day(row.day): (set(json.loads(row.destinations)), str(row.made_of)) for row in rows_of(frame)
         }

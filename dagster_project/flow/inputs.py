@@ -134,7 +134,7 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
     # How many runs have ended.
     "state_epoch": {"ended": "bigint"},
     # Days whose matches are kept to be carried on: for which destinations, and of which landed rows.
-    "state_carried": {"day": "date", "destinations": "varchar", "made_of": "varchar", "as_of": "timestamp"},
+    "state_carried": {"day": "date", "destinations": "varchar", "made_of": "varchar"},
     "state_open_days": {"destination": "varchar", "day": "date"},
     "diagnosis_limits": {
         "destination": "varchar",

@@ -109,7 +109,7 @@ def _read_messages(context: RunContext) -> list[ModelResult]:
 def _received_before_known(context: RunContext) -> bool:
     later = context.warehouse.frame(
         f"select count(*) as n from {WORK}.int_known_copies where received_at > landed_received_at "
-        # As int_messages puts them in order.
+        # As int_messages puts them in order; of two names that one source gives an id at one moment the first to land stays.
         "or (received_at = landed_received_at and source > landed_source)"
     )
     return bool(later["n"].iloc[0])

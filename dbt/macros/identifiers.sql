@@ -48,11 +48,3 @@
     {#- With its length before it, no two persons and names run into the same text. -#}
     {{ row_key("cast(length(" ~ person ~ ") as varchar) || ':' || " ~ person ~ " || " ~ event_name) }}
 {%- endmacro %}
-
-{#
-  What a destination is known to make of a message id, as expressions: its right-most 36 characters, the uuid in it, its
-  sha256. All in lower case, as what is delivered is compared.
-#}
-{% macro changed_forms(message_id) %}
-    {{ return(['lower(right(' ~ message_id ~ ', 36))', uuid_inside(message_id), sha256_hex(message_id)]) }}
-{% endmacro %}

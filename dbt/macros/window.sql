@@ -439,21 +439,6 @@ select * from (
 {% macro earlier_differences() -%} {{ earlier_table('int_differences') }} {%- endmacro %}
 
 {#
-  What an earlier run found to be lost on days that are carried on, and nobody asks again: rows of int_differences. Such a
-  message is counted in int_day_matches as if nothing were wrong with it.
-#}
-{% macro earlier_losses(carried) -%}
-    select losses.*
-    from {{ earlier_differences() }} as losses
-    inner join {{ source('inputs', 'input_destinations') }} as by_id
-        on losses.destination = by_id.destination and by_id.matching = 'message_id'
-    where
-        losses.difference = 'missing'
-        and {{ on_carried_days('losses.day', carried) }}
-        and losses.message_key not in (select a.message_key from {{ ref('int_asked_keys') }} as a)
-{%- endmacro %}
-
-{#
   The slot of a row of `messages` by a clock; null unless a destination counts by it, which keeps groups few. A constant
   then: three questions a row to the table of destinations took 1.2 s of int_matches' operators at 18 million (2026-11-29).
 #}

@@ -1,8 +1,7 @@
 {#-
   Keys whose matches are asked again on days that are carried on: those of the rows that were added to them, those that
-  an earlier run found to differ, and those that are recalled. Every other key of such a day is as it was, and so is a
-  loss that was told (see earlier_losses): of 1.35 million keys such losses were 630 thousand (2026-11-29). One row per key;
-  none where the step matches all its days anew.
+  an earlier run found to differ, and those that are recalled. Every other key of such a day is as it was. One row per
+  key; none where the step matches all its days anew.
 -#}
 {{ config(materialized='table') }}
 {%- set carried = carried_days() %}
@@ -38,7 +37,7 @@ where message_key is not null and {{ on_carried_days('day', carried) }}
 union
 select message_key
 from {{ earlier_differences() }}
-where message_key is not null and difference <> 'missing' and {{ on_carried_days('day', carried) }}
+where message_key is not null and {{ on_carried_days('day', carried) }}
 union
 select message_key
 from {{ source('inputs', 'input_recalled_keys') }}

@@ -2,9 +2,7 @@
   The matches of each day as its last step left them, so that a day to which few rows are added is carried on from here:
   counted where every destination has what it is to have, and a row a key where one has not (message_key not null). What
   nobody asked on a day that is carried on stays counted, though its copy was found: the copy's own row has it asked.
-  A message that is only lost is counted as well, once nothing is pending and its loss is told with its id: the row of
-  int_differences is all there is to know of it. A quarter of an hour that is another day for some destinations stands on
-  each of its days. Kept for `carried_days`.
+  A quarter of an hour that is another day for some destinations stands on each of its days. Kept for `carried_days`.
 -#}
 {{ config(
     materialized='day_window',
@@ -68,45 +66,19 @@ placed as (
         and not (matches.anew_only and {{ on_carried_days('slot_days.day', carried) }})
     {{ 'union' if not loop.last }}
     {%- endfor %}
-),
-
-settled as (
-    select missing.message_key
-    from {{ ref('int_missing') }} as missing
-    inner join {{ source('inputs', 'input_destinations') }} as by_id
-        on missing.destination = by_id.destination and by_id.matching = 'message_id'
-    where
-        missing.message_key not in (
-            select d.message_key from {{ ref('int_id_differences') }} as d where not d.wanted or d.copies > 0
-        )
-        and missing.message_key not in (select v.message_key from {{ ref('int_variant_matches') }} as v)
-    group by missing.message_key
-    having max(case when missing.pending or missing.message_id is null then 1 else 0 end) = 0
-),
-
-kept as (
-    select
-        placed.day,
-        case when placed.message_key not in (select s.message_key from settled as s) then placed.message_key end
-            as message_key,
-        {%- for column in columns %}
-        placed.{{ column }},
-        {%- endfor %}
-        placed.messages
-    from placed
 )
 
 -- With the table before each name: Snowflake takes a bare one in `having` for the sum that has it too.
 select
-    kept.day,
-    kept.message_key,
+    placed.day,
+    placed.message_key,
     {%- for column in columns %}
-    kept.{{ column }},
+    placed.{{ column }},
     {%- endfor %}
-    cast(sum(kept.messages) as bigint) as messages
-from kept
-group by kept.day, kept.message_key, kept.{{ columns | join(', kept.') }}
-having sum(kept.messages) <> 0
+    cast(sum(placed.messages) as bigint) as messages
+from placed
+group by placed.day, placed.message_key, placed.{{ columns | join(', placed.') }}
+having sum(placed.messages) <> 0
 union all
 -- The key of a delivery stands on the delivery's day too: its message may be of another day, or nobody sent it.
 select distinct
@@ -119,4 +91,4 @@ select distinct
 from {{ ref('int_kept_deliveries') }} as deliveries
 inner join step_days
     on deliveries.destination = step_days.destination and deliveries.day = step_days.day
-where deliveries.in_step and deliveries.delivery_key not in (select s.message_key from settled as s)
+where deliveries.in_step

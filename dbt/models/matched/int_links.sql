@@ -1,12 +1,10 @@
 {#-
   Days outside of this step that a row read in this run belongs to by its message id: a late delivery answers a message
   of an earlier day, a late message takes away what was unexpected on a later one, a copy makes a duplicate of what was
-  a match. And both days of a loss that nobody asks any more, and of a delivery which carries its id changed. Whoever runs
-  the steps does these days again. One row per destination, day and key.
+  a match. Whoever runs the steps does these days again. One row per destination, day and key.
 -#}
 {{ config(materialized='table') }}
 {%- set looks_beside = looks_at_quiet_days() %}
-{%- set carried = carried_days() %}
 with
 
 destinations as (
@@ -193,76 +191,17 @@ links as (
     left join {{ ref('int_open_days') }} as open_days
         on found.destination = open_days.destination and found.day = open_days.day
     where not (found.on_one_day and coalesce(open_days.in_scope, false))
-),
-
-{% if carried.days -%}
-unexpected as (
-    select
-        differences.destination,
-        differences.delivered_day as day,
-        differences.message_key,
-        lower(ids.message_id) as form,
-        {{ uuid_inside('ids.message_id') }} as uuid_form
-    from {{ ref('int_id_differences') }} as differences
-    inner join {{ ref('int_ids') }} as ids on differences.message_key = ids.message_key
-    where not differences.wanted
-),
-
-sought as (
-    select destination, day, message_key, form from unexpected
-    union
-    select destination, day, message_key, uuid_form as form from unexpected
-),
-
--- Nearly none: looked for before its forms are kept and joined.
-changed_losses as {{ kept_once() }} (
-    select losses.destination, losses.day, losses.message_key, losses.message_id
-    from ({{ earlier_losses(carried) }}) as losses
-    where
-        losses.destination in (select u.destination from unexpected as u)
-        and (
-            {%- for form in changed_forms('losses.message_id') %}
-            {{ form }} in (select s.form from sought as s){{ ' or' if not loop.last }}
-            {%- endfor %}
-        )
-),
-
-changed_pairs as (  -- noqa: ST03
-    {%- for form in changed_forms('losses.message_id') %}
-    select
-        losses.destination,
-        losses.day,
-        losses.message_key,
-        sought.day as delivered_day,
-        sought.message_key as delivery_key
-    from changed_losses as losses
-    inner join sought on losses.destination = sought.destination and {{ form }} = sought.form
-    {{ 'union' if not loop.last }}
-    {%- endfor %}
-),
-{%- endif %}
-
-told as (
-    select links.destination, links.day, links.message_key
-    from links
-    where
-        not exists (
-            select 1
-            from {{ source('inputs', 'input_step_days') }} as step_days
-            where step_days.destination = links.destination and step_days.day = links.day
-        )
-    {%- if carried.days %}
-    union
-    select destination, day, message_key from changed_pairs
-    union
-    select destination, delivered_day as day, delivery_key as message_key from changed_pairs
-    {%- endif %}
 )
 
-select distinct told.destination, told.day, told.message_key
-from told
+select distinct links.destination, links.day, links.message_key
+from links
 where
+    not exists (
+        select 1
+        from {{ source('inputs', 'input_step_days') }} as step_days
+        where step_days.destination = links.destination and step_days.day = links.day
+    )
     -- A key leads to its days once a run: they have been told to look for it then.
-    told.message_key not in (
+    and links.message_key not in (
         select r.message_key from {{ source('inputs', 'input_recalled_keys') }} as r where r.linked
     )

@@ -1,9 +1,7 @@
 {#-
   Every expected message that no delivery answers, a row a destination, and whether it is only `pending`: its day
-  and the day it was received must both be over by complete_after, for a phone that was offline delivers late. What nobody
-  asks of a day that is carried on is taken from what was told before.
+  and the day it was received must both be over by complete_after, for a phone that was offline delivers late.
 -#}
-{%- set carried = carried_days() %}
 with
 
 -- A zone's wall clock, and when its day is complete, are looked up once a slot or day and not once a row: 2.5 of 7 s of
@@ -90,6 +88,7 @@ select
     messages.app_version,
     messages.library_version,
     messages.user_shape,
+    messages.received_at,
     waiting_days.day is not null or waiting_slots.slot is not null as pending
 from unanswered
 inner join messages on unanswered.message_key = messages.message_key
@@ -99,31 +98,3 @@ left join waiting_slots
     on
         unanswered.destination = waiting_slots.destination
         and {{ quarter_hour('messages.received_at') }} = waiting_slots.slot
-{%- if carried.days %}
-union all
-select
-    losses.destination,
-    losses.message_key,
-    losses.message_id,
-    losses.source,
-    losses.event,
-    losses.day,
-    losses.hour,
-    losses.app_version,
-    losses.library_version,
-    losses.user_shape,
-    false as pending
-from ({{ earlier_losses(carried) }}) as losses
-left join (
-    select distinct destination, delivery_key
-    from {{ ref('int_kept_deliveries') }}
-    where event is not null
-) as answers
-    on losses.destination = answers.destination and losses.message_key = answers.delivery_key
-where
-    answers.delivery_key is null
-    -- On another destination's day that is matched anew it is in this step, and has been looked at above.
-    and losses.message_key not in (
-        select m.message_key from {{ ref('int_kept_messages') }} as m where m.step_bits <> 0
-    )
-{%- endif %}

@@ -47,19 +47,17 @@ likely as {{ kept_once() }} (
     select destination, message_key, message_id
     from missing
     where
-        message_id is not null
-        and (
-            {%- for form in changed_forms('message_id') %}
-            {{ form }} in (select s.form from sought as s){{ ' or' if not loop.last }}
-            {%- endfor %}
-        )
+        lower(right(message_id, 36)) in (select s.form from sought as s)
+        or {{ uuid_inside('message_id') }} in (select s.form from sought as s)
+        or {{ sha256_hex('message_id') }} in (select s.form from sought as s)
 ),
 
 forms as (
-    {%- for form in changed_forms('message_id') %}
-    select destination, message_key, message_id, {{ form }} as form from likely
-    {{ 'union' if not loop.last }}
-    {%- endfor %}
+    select destination, message_key, message_id, lower(right(message_id, 36)) as form from likely
+    union
+    select destination, message_key, message_id, {{ uuid_inside('message_id') }} as form from likely
+    union
+    select destination, message_key, message_id, {{ sha256_hex('message_id') }} as form from likely
 ),
 
 pairs as (
