@@ -114,15 +114,19 @@ def first_night() -> Iterator[ReconProject]:
             [_sent(f"m{number}", number) for number in range(1, 7)] + [_sent("i", 2, source="ios")],
             [_held(f"m{number}", number) for number in range(1, 7)],
         )
-        project.run(NOW, until="published")
-        shutil.copy(project.folder / "warehouse.duckdb", project.folder / "first_night.duckdb")
-        yield project
+        yield _after_first_night(project)
 
 
 @pytest.fixture
 def mail(first_night: ReconProject) -> ReconProject:
     """The project as its first night has left it."""
     return _as_first_night_left(first_night)
+
+
+def _after_first_night(project: ReconProject) -> ReconProject:
+    project.run(NOW, until="published")
+    shutil.copy(project.folder / "warehouse.duckdb", project.folder / "first_night.duckdb")
+    return project
 
 
 def _as_first_night_left(project: ReconProject) -> ReconProject:
@@ -251,9 +255,7 @@ def night_of_losses() -> Iterator[ReconProject]:
                 *(_late(name, 6, "ads") for name in not_on_its_day),
             ],
         )
-        project.run(NOW, until="published")
-        shutil.copy(project.folder / "warehouse.duckdb", project.folder / "first_night.duckdb")
-        yield project
+        yield _after_first_night(project)
 
 
 @pytest.fixture

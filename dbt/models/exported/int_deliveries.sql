@@ -2,7 +2,8 @@
   Event-grain exports in one shape; the rows of the days to read are replaced. A message id is kept as its key alone:
   its text is most of what an export weighs. Where user and second decide, who it was is kept as a key, too: two columns
   of texts took a fifth of the time to write, all null as they mostly were (2026-11-23). So is the destination, whose
-  text took a tenth. The name stays a text: a key of it would save a second in 31 million rows, and take more room.
+  text took 2.4 to 4.5 of 18 s of processor at 31.6 million rows (2026-11-30). The name stays a text: a key of it would save
+  about a second more, and take half as much room again.
 -#}
 {{ config(
     materialized='day_window',
